@@ -1,0 +1,26 @@
+//! What a number costs: the workload in calls a second, and the exact numbers by their size.
+//!
+//! `cargo bench -p fib-core`. For the workload beside gcc, Go and Python see `cargo xtask kernel`.
+
+use divan::{Bencher, black_box, counter::ItemsCount};
+
+fn main() {
+    divan::main();
+}
+
+/// Items are calls of the tree.
+#[divan::bench(args = [20, 25, 30, 35])]
+fn recursive(bencher: Bencher<'_, '_>, n: u64) {
+    let calls = fib_core::cost(n).expect("n is in range");
+    bencher.counter(ItemsCount::new(calls)).bench(|| fib_core::recursive(black_box(n)));
+}
+
+#[divan::bench(args = [30, 93])]
+fn table(n: u64) -> Option<u64> {
+    fib_core::fib(black_box(n))
+}
+
+#[divan::bench(args = [100, 1_000, 100_000, 1_000_000])]
+fn exact(n: u64) -> fib_core::Decimal {
+    fib_core::exact(black_box(n))
+}

@@ -1,0 +1,33 @@
+//! Fibonacci numbers, and CPU-bound work of an exactly known cost.
+//!
+//! The same numbers come from three places, because they answer three questions:
+//!
+//! | the question | the function | time |
+//! |---|---|---|
+//! | which number is F(n)? (n ≤ 93, n ≤ 186) | [`fib`], [`fib_u128`] | a table lookup, also in `const` |
+//! | which number is F(n), for any n? | [`exact`] | fast doubling and a conversion to decimal |
+//! | how long does the CPU need for it? | [`recursive`], [`cost`] | 2·F(n)−1 calls, each one made |
+//!
+//! Everywhere F(0) = 0 and F(1) = F(2) = 1 ([OEIS A000045](https://oeis.org/A000045)).
+//!
+//! # Example
+//!
+//! ```
+//! # fn main() -> Result<(), &'static str> {
+//! let n = 30;
+//! let answer = fib_core::fib(n).ok_or("over 93")?;
+//! assert_eq!(answer, 832_040);
+//! assert_eq!(fib_core::recursive(n), Some(answer));
+//! assert_eq!(fib_core::exact(n).as_str(), answer.to_string());
+//! # Ok(())
+//! # }
+//! ```
+
+mod decimal;
+mod doubling;
+mod recursive;
+mod table;
+
+pub use decimal::{Decimal, exact};
+pub use recursive::{MAX_N_RECURSIVE, cost, recursive};
+pub use table::{MAX_N_U64, MAX_N_U128, fib, fib_u128};

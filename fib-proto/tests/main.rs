@@ -1,0 +1,6 @@
+//! What the codec promises: exact bytes, no matter how they arrive, and no allocation on the way.
+
+mod allocations;
+mod chunks;
+mod golden;
+mod model;
