@@ -4,6 +4,10 @@
 //! start of an unfinished line when more have come. So however a stream is cut into pieces, the
 //! requests are the same.
 
+use std::{fmt, str::FromStr};
+
+use thiserror::Error;
+
 use crate::{Quote, Request, RequestError};
 
 /// How requests are framed.
@@ -16,6 +20,39 @@ pub enum Dialect {
     /// the clients of the original demo send and expect.
     Classic,
 }
+
+impl Dialect {
+    /// Every dialect there is.
+    pub const ALL: [Self; 2] = [Self::Line, Self::Classic];
+
+    /// The name that users type.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Line => "line",
+            Self::Classic => "classic",
+        }
+    }
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Dialect {
+    type Err = DialectError;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|dialect| dialect.name() == name).ok_or(DialectError)
+    }
+}
+
+/// The text names no dialect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("expected line or classic")]
+pub struct DialectError;
 
 /// What a decoder accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -37,7 +37,7 @@ mod reply;
 mod request;
 
 pub use address::{Address, AddressError};
-pub use decode::{Decoded, Decoder, Dialect, Limits};
+pub use decode::{Decoded, Decoder, Dialect, DialectError, Limits};
 pub use encode::{encode_decimal, encode_error, encode_request, encode_value};
 pub use reply::{ErrorCode, MalformedReply, Reply, parse_reply};
 pub use request::{Quote, Request, RequestError};

@@ -1,0 +1,79 @@
+//! The flags as they are typed. Their doc comments are the help.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use clap::{
+    Parser,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use fib_proto::{Address, Dialect};
+
+use crate::{
+    compute::{Algorithm, ComputeKind},
+    strategy::StrategyKind,
+    telemetry::LogFormat,
+};
+
+/// Answers `30` with `832040`: a CPU-bound service, under the concurrency strategy of your choice.
+///
+/// Try it: fib-server &  printf '30\n' | nc -N 127.0.0.1 25000
+#[derive(Debug, Parser)]
+#[command(name = "fib-server", version, max_term_width = 100)]
+pub struct Cli {
+    /// Where to listen: HOST:PORT (port 0 picks one) or unix:PATH; may be repeated
+    #[arg(long, env = "FIB_LISTEN", value_name = "ADDR", value_delimiter = ',')]
+    #[arg(default_value = "127.0.0.1:25000")]
+    pub listen: Vec<Address>,
+
+    /// Who owns the sockets
+    #[arg(long, env = "FIB_STRATEGY", value_enum, default_value_t)]
+    pub strategy: StrategyKind,
+
+    /// Who burns the CPU
+    #[arg(long, env = "FIB_COMPUTE", value_enum, default_value_t)]
+    pub compute: ComputeKind,
+
+    /// How F(n) is computed
+    #[arg(long, env = "FIB_ALGORITHM", value_enum, default_value_t)]
+    pub algorithm: Algorithm,
+
+    /// How requests are framed: a line each, or a received chunk each as the original demo's
+    /// clients send them, without a newline
+    #[arg(long, env = "FIB_DIALECT", default_value_t)]
+    #[arg(value_parser = dialect_parser())]
+    pub dialect: Dialect,
+
+    /// Use at most N CPU cores, as GOMAXPROCS does [default: all]
+    #[arg(long, env = "FIB_CORES", value_name = "N")]
+    pub cores: Option<NonZeroUsize>,
+
+    /// Threads of the event loop; only for tokio-tasks [default: one per core]
+    #[arg(long, env = "FIB_IO_THREADS", value_name = "N")]
+    pub io_threads: Option<NonZeroUsize>,
+
+    /// The largest n that is answered [default: 10000000 for doubling, 45 for recursive]
+    #[arg(long, env = "FIB_MAX_N", value_name = "N")]
+    pub max_n: Option<u64>,
+
+    /// The longest request line, in bytes before the newline
+    #[arg(long, env = "FIB_MAX_LINE", value_name = "BYTES", default_value_t = 64)]
+    pub max_line: usize,
+
+    /// How many clients are served at once; the next one gets `ERR busy`
+    #[arg(long, env = "FIB_MAX_CONNECTIONS", value_name = "N", default_value_t = 10_000)]
+    pub max_connections: usize,
+
+    /// How long a stopping server may take to answer what it has received
+    #[arg(long, env = "FIB_DRAIN_TIMEOUT", value_name = "DURATION", default_value = "30s")]
+    #[arg(value_parser = humantime::parse_duration)]
+    pub drain_timeout: Duration,
+
+    /// How log lines look on stderr; `RUST_LOG=debug` shows more of them
+    #[arg(long, env = "FIB_LOG_FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+}
+
+fn dialect_parser() -> impl TypedValueParser<Value = Dialect> {
+    PossibleValuesParser::new(Dialect::ALL.map(Dialect::name))
+        .try_map(|name| name.parse::<Dialect>())
+}

@@ -1,0 +1,96 @@
+//! The flags as they are meant: checked once, here, so that nothing else has to doubt them.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use fib_core::MAX_N_RECURSIVE;
+use fib_proto::{Address, Limits};
+use thiserror::Error;
+
+use crate::{
+    Cli,
+    compute::Algorithm,
+    strategy::{Knobs, Strategy, StrategyKind},
+};
+
+/// A server that can be run.
+#[derive(Debug)]
+pub struct Config {
+    /// Where it listens.
+    pub addresses: Vec<Address>,
+    /// Which strategy serves, as a name.
+    pub kind: StrategyKind,
+    /// Which strategy serves, ready to.
+    pub strategy: Box<dyn Strategy>,
+    /// What a request may look like.
+    pub protocol: Limits,
+    /// How F(n) is computed.
+    pub algorithm: Algorithm,
+    /// How many cores may be used, if not all.
+    pub cores: Option<NonZeroUsize>,
+    /// How many clients are served at once.
+    pub max_connections: usize,
+    /// How long a drain may take.
+    pub drain_timeout: Duration,
+}
+
+/// Flags that contradict each other, or a value that cannot be meant.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum ConfigError {
+    /// The recursion of this n would not end, and its cost not fit a word.
+    #[error(
+        "--max-n {max_n} with --algorithm recursive: the limit can be at most {MAX_N_RECURSIVE}"
+    )]
+    MaxN {
+        /// What was asked for.
+        max_n: u64,
+    },
+    /// Nothing fits such a line, or it would be a buffer for strangers to fill.
+    #[error("--max-line {max_line}: it must be from {} to {}", Self::MAX_LINE.0, Self::MAX_LINE.1)]
+    MaxLine {
+        /// What was asked for.
+        max_line: usize,
+    },
+    /// Nobody could be served.
+    #[error("--max-connections 0 serves nobody")]
+    NoConnections,
+    /// The strategy has no event loop whose threads could be counted.
+    #[error("--io-threads has no meaning with --strategy {strategy}: it has no event loop")]
+    IoThreads {
+        /// The strategy.
+        strategy: StrategyKind,
+    },
+}
+
+impl ConfigError {
+    /// The shortest and the longest limit that --max-line takes: a u64 needs 20 digits.
+    const MAX_LINE: (usize, usize) = (20, 4096);
+}
+
+impl TryFrom<Cli> for Config {
+    type Error = ConfigError;
+
+    fn try_from(cli: Cli) -> Result<Self, Self::Error> {
+        let max_n = cli.max_n.unwrap_or_else(|| cli.algorithm.default_max_n());
+        if cli.algorithm == Algorithm::Recursive && max_n > MAX_N_RECURSIVE {
+            return Err(ConfigError::MaxN { max_n });
+        }
+        let (shortest, longest) = ConfigError::MAX_LINE;
+        if !(shortest..=longest).contains(&cli.max_line) {
+            return Err(ConfigError::MaxLine { max_line: cli.max_line });
+        }
+        if cli.max_connections == 0 {
+            return Err(ConfigError::NoConnections);
+        }
+        Ok(Self {
+            addresses: cli.listen,
+            kind: cli.strategy,
+            strategy: cli.strategy.build(Knobs { io_threads: cli.io_threads })?,
+            protocol: Limits { dialect: cli.dialect, max_line: cli.max_line, max_n },
+            algorithm: cli.algorithm,
+            cores: cli.cores,
+            max_connections: cli.max_connections,
+            drain_timeout: cli.drain_timeout,
+        })
+    }
+}

@@ -1,0 +1,153 @@
+//! The clients: how many there are, and how to reach all of them when the server must stop.
+
+use std::{
+    collections::HashMap,
+    mem,
+    net::Shutdown,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use anyhow::{Context as _, Result};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::Socket;
+use tracing::warn;
+
+use crate::{
+    context::Context,
+    session::{RequestCounts, Session},
+};
+
+/// Descriptors that are no client's: listeners, logs, wake-ups, a runtime's own.
+const OWN_DESCRIPTORS: u64 = 64;
+
+/// One client: its socket and its conversation. Dropping it closes both and counts them.
+#[derive(Debug)]
+pub struct Connection {
+    /// The socket, shared with the registry that ends its input in a drain.
+    pub socket: Arc<Socket>,
+    /// The conversation.
+    pub session: Session,
+    /// Who the client is, for the log.
+    pub peer: String,
+    /// What all connections share.
+    pub context: Arc<Context>,
+    id: u64,
+}
+
+impl Connection {
+    pub(crate) const fn new(
+        id: u64,
+        socket: Arc<Socket>,
+        peer: String,
+        session: Session,
+        context: Arc<Context>,
+    ) -> Self {
+        Self { socket, session, peer, context, id }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.context.connections().close(self.id, self.session.counts());
+    }
+}
+
+/// The clients that are connected now, and the sum of those that were.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    max: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Weak, so that a socket closes when its connection ends and not a lock later.
+    open: HashMap<u64, Weak<Socket>>,
+    draining: bool,
+    tally: Tally,
+}
+
+/// What happened so far. A connection's requests are counted when it closes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Connections that were served.
+    pub accepted: u64,
+    /// Connections that were refused because there were too many.
+    pub refused: u64,
+    /// Requests answered with a value.
+    pub ok: u64,
+    /// Requests answered with an `ERR` line.
+    pub err: u64,
+}
+
+impl Connections {
+    pub(crate) fn new(max: usize) -> Self {
+        Self { max, state: Mutex::default() }
+    }
+
+    pub(crate) const fn max(&self) -> usize {
+        self.max
+    }
+
+    /// Registers a socket and names it; `None` when there are too many.
+    pub(crate) fn open(&self, socket: &Arc<Socket>) -> Option<u64> {
+        let mut state = self.state();
+        if state.open.len() >= self.max {
+            state.tally.refused += 1;
+            return None;
+        }
+        let id = state.tally.accepted;
+        state.tally.accepted += 1;
+        state.open.insert(id, Arc::downgrade(socket));
+        if state.draining {
+            end_input(socket);
+        }
+        Some(id)
+    }
+
+    fn close(&self, id: u64, counts: RequestCounts) {
+        let mut state = self.state();
+        state.open.remove(&id);
+        state.tally.ok += counts.ok;
+        state.tally.err += counts.err;
+    }
+
+    pub(crate) fn end_input_of_all(&self) {
+        let mut state = self.state();
+        if !mem::replace(&mut state.draining, true) {
+            state.open.values().filter_map(Weak::upgrade).for_each(|socket| end_input(&socket));
+        }
+    }
+
+    pub(crate) fn tally(&self) -> Tally {
+        self.state().tally
+    }
+
+    /// A panic elsewhere cannot leave the counters half-written, so a poisoned lock is a good one.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes whoever reads from this socket. The kernel still hands out what it had received, and
+/// then reports the end of input, to blocking and to readiness loops alike.
+fn end_input(socket: &Socket) {
+    // It fails for a client that is gone already, which is an end of input too.
+    let _ = socket.shutdown(Shutdown::Read);
+}
+
+/// Makes room for so many clients in the table of descriptors, as far as the system allows.
+pub(crate) fn reserve_descriptors(max_connections: usize) -> Result<()> {
+    let wanted = u64::try_from(max_connections)?.saturating_add(OWN_DESCRIPTORS);
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= wanted) {
+        return Ok(());
+    }
+    let allowed = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let raised = Rlimit { current: Some(allowed), maximum: limit.maximum };
+    setrlimit(Resource::Nofile, raised).context("raising the limit of open files")?;
+    if allowed < wanted {
+        warn!(allowed, wanted, "the limit of open files (ulimit -Hn) is under --max-connections");
+    }
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! The Fibonacci service as a library: one conversation, and many ways of holding many of them.
+//!
+//! A reading tour: [`session`] is one conversation without its socket. [`strategy`] decides who
+//! owns the sockets, [`compute`] who burns the CPU. [`context`] is what all strategies share.
+
+mod cli;
+pub mod compute;
+mod config;
+pub mod connection;
+pub mod context;
+mod cores;
+pub mod listener;
+pub mod session;
+pub mod shutdown;
+pub mod strategy;
+mod sys;
+pub mod telemetry;
+
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
+
+use anyhow::{Context as _, Result};
+use tracing::info;
+
+pub use crate::{
+    cli::Cli,
+    config::{Config, ConfigError},
+};
+use crate::{connection::Tally, context::Context, listener::Listener};
+
+/// Listens, serves until a signal begins the drain, and returns when the last client is gone.
+pub fn run(config: Config) -> Result<()> {
+    let Config { addresses, strategy, kind, protocol, algorithm, cores, .. } = config;
+    if let Some(cores) = cores {
+        cores::limit_to(cores)?;
+    }
+    connection::reserve_descriptors(config.max_connections)?;
+    let listeners =
+        addresses.iter().map(Listener::bind).collect::<Result<Vec<_>>>().context("listening")?;
+    let context = Arc::new(Context::new(kind, protocol, algorithm, config.max_connections)?);
+    shutdown::on_signals(Arc::clone(&context), config.drain_timeout)
+        .context("installing the signal handlers")?;
+    announce(&listeners)?;
+    strategy.serve(listeners, &context).with_context(|| format!("serving as {kind}"))?;
+    let Tally { accepted, refused, ok, err } = context.tally();
+    info!(accepted, refused, ok, err, "drained");
+    Ok(())
+}
+
+/// One line per listener, for people and for programs that asked for port 0.
+fn announce(listeners: &[Listener]) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    for listener in listeners {
+        writeln!(stdout, "listening on {}", listener.address()).context("writing to stdout")?;
+    }
+    stdout.flush().context("writing to stdout")
+}

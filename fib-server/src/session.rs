@@ -1,0 +1,250 @@
+//! One conversation without its socket: bytes in, requests and bytes out.
+//!
+//! Every strategy holds its conversations through this type, so that they can differ only in who
+//! waits for what. It opens no socket and reads no clock: `now` is passed in.
+//!
+//! The owner of the socket repeats: [`receive`](Session::receive) what came; answer each
+//! [`next_request`](Session::next_request); send [`output`](Session::output), and say what was
+//! [`sent`](Session::sent); until the session [`is_over`](Session::is_over).
+
+use std::time::{Duration, Instant};
+
+use fib_proto::{
+    Decoder, Dialect, ErrorCode, Limits, Request, RequestError, encode_decimal, encode_error,
+    encode_value,
+};
+
+use crate::compute::Answer;
+
+/// How much to read from a socket at a time.
+pub const CHUNK_LEN: usize = 8 * 1024;
+
+/// How long a closing connection waits for the client to read its last reply.
+pub const LINGER: Duration = Duration::from_secs(1);
+
+/// What to log when [`Session::newline_is_missing`].
+pub const NEWLINE_HINT: &str = "digits without a newline for a second: if this client is one of \
+    the original demo, start the server with --dialect classic";
+
+/// How much output may wait before requests do: one client's answers must not fill the memory.
+const OUTPUT_HIGH_WATER: usize = 64 * 1024;
+
+/// How large a buffer a quiet connection may keep.
+const IDLE_CAPACITY: usize = 1024;
+
+/// How long digits may wait for their newline before the log says what may be wrong.
+const NEWLINE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// One conversation.
+#[derive(Debug)]
+pub struct Session {
+    decoder: Decoder,
+    dialect: Dialect,
+    /// Bytes received; those before `taken` are already decoded.
+    input: Vec<u8>,
+    taken: usize,
+    input_state: InputState,
+    received_at: Instant,
+    newline_hint: Hint,
+    /// Replies; those before `sent` are gone.
+    output: Vec<u8>,
+    sent: usize,
+    counts: RequestCounts,
+}
+
+/// How many requests were answered, by the kind of answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestCounts {
+    /// With a value.
+    pub ok: u64,
+    /// With an `ERR` line.
+    pub err: u64,
+}
+
+/// Why no more input comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputEnd {
+    /// The client has sent all it wanted; it may still be reading.
+    Client,
+    /// The server is stopping.
+    Drain,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum InputState {
+    Open,
+    Ended(InputEnd),
+    /// All input is decoded, or cannot be.
+    Closed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hint {
+    Open,
+    Given,
+}
+
+impl Session {
+    /// A conversation that begins now.
+    #[must_use]
+    pub const fn new(limits: Limits, now: Instant) -> Self {
+        Self {
+            decoder: Decoder::new(limits),
+            dialect: limits.dialect,
+            input: Vec::new(),
+            taken: 0,
+            input_state: InputState::Open,
+            received_at: now,
+            newline_hint: Hint::Open,
+            output: Vec::new(),
+            sent: 0,
+            counts: RequestCounts { ok: 0, err: 0 },
+        }
+    }
+
+    /// Takes what one read from the socket returned.
+    pub fn receive(&mut self, bytes: &[u8], now: Instant) {
+        self.forget_taken_input();
+        self.received_at = now;
+        self.input.extend_from_slice(bytes);
+    }
+
+    /// Takes note that no more input will come. What was received is still answered.
+    pub fn end_input(&mut self, end: InputEnd) {
+        if self.input_state == InputState::Open {
+            self.input_state = InputState::Ended(end);
+        }
+    }
+
+    /// The next request to be answered. `None` until there is more input or less output.
+    ///
+    /// Lines that are no request are answered here.
+    pub fn next_request(&mut self) -> Option<Request> {
+        while self.input_state != InputState::Closed && !self.output_is_high() {
+            match self.decoder.decode(&self.input[self.taken..]) {
+                Some(decoded) => {
+                    self.taken += decoded.len;
+                    match decoded.request {
+                        Ok(request) => return Some(request),
+                        Err(error) => self.refuse(&error),
+                    }
+                }
+                None if self.input_state == InputState::Open => return None,
+                None => self.close_input(),
+            }
+        }
+        None
+    }
+
+    /// Answers the request that was given out last. `None` is an n that the server cannot do.
+    pub fn answer(&mut self, answer: Option<Answer>) {
+        match answer {
+            Some(Answer::Word(word)) => encode_value(word, &mut self.output),
+            Some(Answer::Decimal(decimal)) => encode_decimal(decimal.as_str(), &mut self.output),
+            None => return self.reply_error(ErrorCode::Internal, "no answer could be computed"),
+        }
+        self.counts.ok += 1;
+    }
+
+    /// What is to be sent.
+    #[must_use]
+    pub fn output(&self) -> &[u8] {
+        &self.output[self.sent..]
+    }
+
+    /// Takes note that so many bytes of the output were sent.
+    pub fn sent(&mut self, len: usize) {
+        self.sent += len;
+        debug_assert!(self.sent <= self.output.len(), "no more can be sent than there is");
+        if self.sent == self.output.len() {
+            self.sent = 0;
+            clear(&mut self.output);
+        }
+    }
+
+    /// Whether requests wait for the output to be sent.
+    #[must_use]
+    pub fn output_is_high(&self) -> bool {
+        self.output.len() >= OUTPUT_HIGH_WATER
+    }
+
+    /// Whether everything is answered and sent, and nothing more can come.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.input_state == InputState::Closed && self.output.is_empty()
+    }
+
+    /// When to call [`newline_is_missing`](Self::newline_is_missing), if nothing comes before.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let pending = &self.input[self.taken..];
+        let suspicious = self.newline_hint == Hint::Open
+            && self.dialect == Dialect::Line
+            && !pending.is_empty()
+            && pending.iter().all(u8::is_ascii_digit);
+        suspicious.then(|| self.received_at + NEWLINE_PATIENCE)
+    }
+
+    /// Whether digits have waited so long for a newline that somebody should be told; once.
+    pub fn newline_is_missing(&mut self, now: Instant) -> bool {
+        let missing = self.deadline().is_some_and(|deadline| deadline <= now);
+        if missing {
+            self.newline_hint = Hint::Given;
+        }
+        missing
+    }
+
+    /// How many requests were answered so far.
+    #[must_use]
+    pub const fn counts(&self) -> RequestCounts {
+        self.counts
+    }
+
+    fn refuse(&mut self, error: &RequestError) {
+        self.reply_error(error.code(), error);
+        if matches!(error, RequestError::TooLong { .. }) {
+            self.forget_all_input();
+        }
+    }
+
+    /// A line without an end is not a request, but its sender deserves to know.
+    fn close_input(&mut self) {
+        if let Some(error) = self.decoder.decode_rest(&self.input[self.taken..]) {
+            match self.input_state {
+                InputState::Ended(InputEnd::Drain) => {
+                    self.reply_error(ErrorCode::Shutdown, "the server is stopping");
+                }
+                _ => self.reply_error(error.code(), error),
+            }
+        }
+        self.forget_all_input();
+    }
+
+    fn reply_error(&mut self, code: ErrorCode, text: impl std::fmt::Display) {
+        encode_error(code, &text, &mut self.output);
+        self.counts.err += 1;
+    }
+
+    fn forget_taken_input(&mut self) {
+        if self.taken == self.input.len() {
+            clear(&mut self.input);
+        } else {
+            self.input.drain(..self.taken);
+        }
+        self.taken = 0;
+    }
+
+    fn forget_all_input(&mut self) {
+        self.input_state = InputState::Closed;
+        self.taken = self.input.len();
+        self.forget_taken_input();
+    }
+}
+
+/// Empties a buffer, and gives its memory back if that is more than a quiet connection may keep.
+fn clear(buffer: &mut Vec<u8>) {
+    buffer.clear();
+    if buffer.capacity() > IDLE_CAPACITY {
+        *buffer = Vec::new();
+    }
+}

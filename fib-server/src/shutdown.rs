@@ -1,0 +1,103 @@
+//! How the server stops: a latch that threads and event loops can wait for, and the signals.
+
+use std::{
+    io::{self, PipeReader, PipeWriter, Write},
+    os::fd::{AsFd, BorrowedFd},
+    process,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    iterator::Signals,
+};
+use tracing::{error, info};
+
+use crate::context::Context;
+
+/// The second signal cut the drain short.
+const EXIT_FAILED: i32 = 1;
+/// The drain took too long.
+const EXIT_DEADLINE: i32 = 3;
+
+/// Fires once, for good.
+///
+/// It is a pipe that becomes readable and stays so: one thing that a blocking `poll`, a readiness
+/// loop and an async runtime can all wait for, any number of them at a time.
+#[derive(Debug)]
+pub struct Latch {
+    fired: AtomicBool,
+    reader: PipeReader,
+    writer: PipeWriter,
+}
+
+impl Latch {
+    /// A latch that has not fired.
+    ///
+    /// # Errors
+    ///
+    /// Where the system has no pipe left.
+    pub fn new() -> io::Result<Self> {
+        let (reader, writer) = io::pipe()?;
+        Ok(Self { fired: AtomicBool::new(false), reader, writer })
+    }
+
+    /// Whether it has fired.
+    #[must_use]
+    pub fn is_fired(&self) -> bool {
+        self.fired.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn fire(&self) -> io::Result<()> {
+        if self.fired.swap(true, Ordering::AcqRel) {
+            Ok(())
+        } else {
+            (&self.writer).write_all(b"!")
+        }
+    }
+}
+
+/// Readable once the latch has fired. Nobody reads the byte.
+impl AsFd for Latch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.reader.as_fd()
+    }
+}
+
+/// The first SIGTERM or SIGINT begins the drain. The second ends the process at once, and so does
+/// `drain_timeout`.
+pub(crate) fn on_signals(context: Arc<Context>, drain_timeout: Duration) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let (sender, receiver) = mpsc::channel();
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        signals.forever().take_while(|&signal| sender.send(signal).is_ok()).for_each(drop);
+    })?;
+    let drain = move || drain_on_signal(&context, &receiver, drain_timeout);
+    thread::Builder::new().name("shutdown".into()).spawn(drain)?;
+    Ok(())
+}
+
+#[expect(clippy::exit, reason = "clients that do not let go must not keep the process alive")]
+fn drain_on_signal(context: &Context, signals: &mpsc::Receiver<i32>, drain_timeout: Duration) {
+    if signals.recv().is_err() {
+        return;
+    }
+    info!("draining: answering what was received; a second signal stops at once");
+    if let Err(error) = context.begin_drain() {
+        error!("the drain could not begin: {error}");
+        process::exit(EXIT_FAILED);
+    }
+    if signals.recv_timeout(drain_timeout).is_ok() {
+        error!("stopped by a second signal before all clients were gone");
+        process::exit(EXIT_FAILED);
+    }
+    let drain_timeout = humantime::format_duration(drain_timeout);
+    error!("clients remain after --drain-timeout {drain_timeout}");
+    process::exit(EXIT_DEADLINE);
+}

@@ -1,0 +1,76 @@
+//! How connections are served: one room per strategy, each holding nothing but its loop.
+
+mod blocking;
+mod sequential;
+mod thread_per_connection;
+mod tokio_tasks;
+
+use std::{fmt, num::NonZeroUsize, sync::Arc};
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+pub use self::{
+    sequential::Sequential, thread_per_connection::ThreadPerConnection, tokio_tasks::TokioTasks,
+};
+use crate::{config::ConfigError, context::Context, listener::Listener};
+
+/// One way of serving many clients. `tests/conformance.rs` proves the contract for each.
+///
+/// Requests of one connection are answered in their order. A half-closed connection is answered
+/// to its end. When the context's latch fires, what was received is answered, then it returns.
+pub trait Strategy: fmt::Debug + Send {
+    /// Serves whoever connects until the latch fires and every client is gone.
+    ///
+    /// It blocks its caller: a strategy that needs a runtime builds it inside.
+    ///
+    /// # Errors
+    ///
+    /// Only when serving cannot go on at all; one client's failure is logged, never returned.
+    fn serve(self: Box<Self>, listeners: Vec<Listener>, context: &Arc<Context>) -> Result<()>;
+}
+
+/// The names of the strategies, as `--strategy` takes them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum StrategyKind {
+    /// One client at a time: the baseline
+    Sequential,
+    /// An operating system's thread for each client
+    #[default]
+    ThreadPerConnection,
+    /// A task for each client, on the Tokio runtime
+    TokioTasks,
+}
+
+/// What can be set on a strategy.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Knobs {
+    /// Threads of the event loop.
+    pub io_threads: Option<NonZeroUsize>,
+}
+
+impl StrategyKind {
+    /// The strategy of this name. The only `match` over strategies that there is.
+    ///
+    /// # Errors
+    ///
+    /// Where a knob is set that the strategy has no use for.
+    pub fn build(self, mut knobs: Knobs) -> Result<Box<dyn Strategy>, ConfigError> {
+        let strategy: Box<dyn Strategy> = match self {
+            Self::Sequential => Box::new(Sequential),
+            Self::ThreadPerConnection => Box::new(ThreadPerConnection),
+            Self::TokioTasks => Box::new(TokioTasks::new(knobs.io_threads.take())),
+        };
+        match knobs {
+            Knobs { io_threads: None } => Ok(strategy),
+            Knobs { io_threads: Some(_) } => Err(ConfigError::IoThreads { strategy: self }),
+        }
+    }
+}
+
+impl fmt::Display for StrategyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value();
+        f.pad(value.as_ref().map_or("", |value| value.get_name()))
+    }
+}

@@ -1,0 +1,26 @@
+//! One client at a time: the baseline, and the server that everybody writes first.
+//!
+//! The lesson: until a client leaves, the next one waits, however little either of them asks.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use crate::{
+    context::Context,
+    listener::{Listener, accept_any},
+    strategy::{Strategy, blocking},
+};
+
+/// Serves one client at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Sequential;
+
+impl Strategy for Sequential {
+    fn serve(self: Box<Self>, listeners: Vec<Listener>, context: &Arc<Context>) -> Result<()> {
+        while let Some(connection) = accept_any(&listeners, context)? {
+            blocking::serve(connection);
+        }
+        Ok(())
+    }
+}

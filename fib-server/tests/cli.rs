@@ -1,0 +1,114 @@
+//! What people and scripts type, and what they are told.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    os::unix::net::UnixStream,
+    process::{Command, Output},
+};
+
+use crate::support::Server;
+
+fn fib_server(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_fib-server")).args(arguments).output().expect("it runs")
+}
+
+#[test]
+fn contradictions_are_usage_errors() {
+    for (arguments, told) in [
+        (&["--strategy", "sequential", "--io-threads", "2"][..], "--io-threads has no meaning"),
+        (&["--algorithm", "recursive", "--max-n", "93"], "the limit can be at most 92"),
+        (&["--max-line", "19"], "it must be from 20 to 4096"),
+        (&["--max-line", "1000000"], "it must be from 20 to 4096"),
+        (&["--max-connections", "0"], "serves nobody"),
+        (&["--listen", "25000"], "expected HOST:PORT"),
+        (&["--strategy", "threads"], "possible values"),
+        (&["--dialect", "talk"], "line, classic"),
+        (&["--cores", "0"], "--cores"),
+    ] {
+        let output = fib_server(arguments);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(told), "{arguments:?}: {stderr}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn an_address_in_use_is_a_failure_that_names_it() {
+    let server = Server::start("sequential", &[]);
+    let output = fib_server(&["--listen", server.address()]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr.contains(&format!("--listen {}", server.address())), "{stderr}");
+    assert!(stderr.contains("in use"), "{stderr}");
+}
+
+#[test]
+fn every_flag_has_its_twin_in_the_environment() {
+    let help = String::from_utf8(fib_server(&["--help"]).stdout).unwrap();
+    let flags = help.lines().filter_map(|line| line.trim_start().strip_prefix("--"));
+    for flag in flags.map(|line| line.split(' ').next().unwrap()) {
+        let twin = format!("[env: FIB_{}=", flag.to_uppercase().replace('-', "_"));
+        assert!(help.contains(&twin), "--{flag} has no {twin}...]");
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_fib-server"))
+        .env("FIB_MAX_LINE", "7")
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn one_client_too_many_is_told_so() {
+    for strategy in ["thread-per-connection", "tokio-tasks"] {
+        let server = Server::start(strategy, &["--max-connections", "2"]);
+        let (mut first, mut second) = (server.connect(), server.connect());
+        assert_eq!((first.ask("1"), second.ask("2")), ("1".to_owned(), "1".to_owned()));
+        let told = "ERR busy 2 clients are connected; --max-connections raises the limit\n";
+        assert_eq!(server.connect().rest(), told);
+        drop(first);
+        assert_eq!(server.connect_until_served().ask("30"), "832040", "a place became free");
+        assert!(server.stop().count("refused") >= 1);
+    }
+}
+
+#[test]
+fn unix_sockets_and_several_listeners_work() {
+    let path = std::env::temp_dir().join(format!("fib-test-{}.sock", std::process::id()));
+    for strategy in ["sequential", "thread-per-connection", "tokio-tasks"] {
+        // A file that a killed server left behind does not keep the next one from starting.
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let unix = format!("unix:{}", path.display());
+        let flags = ["--strategy", strategy, "--listen", "127.0.0.1:0", "--listen", &unix];
+        let server = Server::run(&flags);
+        assert_eq!(server.connect().ask("30"), "832040");
+        let mut socket = UnixStream::connect(&path).unwrap();
+        socket.write_all(b"10\n").unwrap();
+        let mut reply = String::new();
+        BufReader::new(socket).read_line(&mut reply).unwrap();
+        assert_eq!(reply, "55\n");
+        assert_eq!(server.stop().count("ok"), 2);
+        assert!(fs::metadata(&path).is_err(), "the file goes with the server");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn cores_bound_every_thread() {
+    let server = Server::start("tokio-tasks", &["--cores", "1"]);
+    assert_eq!(server.connect().ask("30"), "832040");
+    let mut threads = 0;
+    for thread in fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap() {
+        let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        let allowed = status.lines().find(|line| line.starts_with("Cpus_allowed_list:")).unwrap();
+        assert!(!allowed.contains([',', '-']), "{allowed}");
+        threads += 1;
+    }
+    assert!(threads > 1, "a runtime has threads");
+    let output = fib_server(&["--listen", "127.0.0.1:0", "--cores", "100000"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        String::from_utf8(output.stderr).unwrap().contains("--cores 100000: this process may use")
+    );
+}

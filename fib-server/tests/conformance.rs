@@ -1,0 +1,198 @@
+//! What every strategy promises to its clients.
+
+use std::{thread, time::Duration};
+
+use crate::support::{Server, for_each_strategy};
+
+for_each_strategy! {{
+    a_number_is_answered,
+    answers_come_in_order,
+    a_request_in_pieces_is_one_request,
+    half_close_is_answered,
+    bad_lines_are_told_and_survived,
+    an_unfinished_line_is_told,
+    a_long_line_is_told_and_closed,
+    a_large_answer_arrives_whole,
+    a_batch_larger_than_all_buffers_is_answered,
+    the_recursion_is_the_other_algorithm,
+    clients_of_the_original_demo_are_answered,
+    a_missing_newline_is_hinted_at,
+    a_reset_is_survived,
+    clients_beyond_the_first_are_served_in_the_end,
+}}
+
+fn a_number_is_answered(strategy: &str) {
+    let server = Server::start(strategy, &[]);
+    assert_eq!(server.connect().ask("30"), "832040");
+    let ended = server.stop();
+    assert_eq!((ended.count("accepted"), ended.count("ok"), ended.count("err")), (1, 1, 0));
+}
+
+fn answers_come_in_order(strategy: &str) {
+    let server = Server::start(strategy, &[]);
+    let mut client = server.connect();
+    client.send("10\n0\n200\nx\n93\n94\n");
+    assert_eq!(client.line(), "55");
+    assert_eq!(client.line(), "0");
+    assert_eq!(client.line(), "280571172992510140037611932413038677189525");
+    assert!(client.line().starts_with("ERR parse "));
+    assert_eq!(client.line(), "12200160415121876738");
+    assert_eq!(client.line(), "19740274219868223167");
+}
+
+fn a_request_in_pieces_is_one_request(strategy: &str) {
+    let server = Server::start(strategy, &[]);
+    let mut client = server.connect();
+    for piece in ["\t", "3", "0", "\r"] {
+        client.send(piece);
+        assert!(client.hears_nothing());
+    }
+    client.send("\n7");
+    assert_eq!(client.line(), "832040");
+    client.send("\n");
+    assert_eq!(client.line(), "13");
+}
+
+fn half_close_is_answered(strategy: &str) {
+    let server = Server::start(strategy, &["--algorithm", "recursive"]);
+    let mut client = server.connect();
+    client.send("30\n31\n");
+    client.half_close();
+    assert_eq!(client.rest(), "832040\n1346269\n");
+}
+
+fn bad_lines_are_told_and_survived(strategy: &str) {
+    let server = Server::start(strategy, &[]);
+    let mut client = server.connect();
+    for (line, reply) in [
+        ("", r#"ERR parse expected a decimal number and a newline, not """#),
+        ("+", r#"ERR parse expected a decimal number and a newline, not "+""#),
+        ("abc", r#"ERR parse expected a decimal number and a newline, not "abc""#),
+        ("\0", r#"ERR parse expected a decimal number and a newline, not "\x00""#),
+        ("-1", r#"ERR range n must be from 0 to 10000000, not "-1"; --max-n raises the limit"#),
+        (
+            "10000001",
+            r#"ERR range n must be from 0 to 10000000, not "10000001"; --max-n raises the limit"#,
+        ),
+        (
+            "99999999999999999999999",
+            r#"ERR range n must be from 0 to 10000000, not "99999999999999999999999"; --max-n raises the limit"#,
+        ),
+    ] {
+        assert_eq!(client.ask(line), reply);
+    }
+    assert_eq!(client.ask("30"), "832040", "the connection goes on");
+    drop(client);
+    assert_eq!(server.connect().ask("30"), "832040", "and so does the server");
+    let ended = server.stop();
+    assert_eq!((ended.count("accepted"), ended.count("ok"), ended.count("err")), (2, 2, 7));
+}
+
+fn an_unfinished_line_is_told(strategy: &str) {
+    let server = Server::start(strategy, &[]);
+    let mut client = server.connect();
+    client.send("5\n30");
+    client.half_close();
+    assert_eq!(client.rest(), "5\nERR parse the input ended before a newline, after \"30\"\n");
+}
+
+fn a_long_line_is_told_and_closed(strategy: &str) {
+    let server = Server::start(strategy, &[]);
+    let told = "ERR too-long the line is longer than 64 bytes; --max-line raises the limit\n";
+    for len in [65, 1_000, 1_000_000] {
+        let mut client = server.connect();
+        client.send("7\n");
+        client.send_in_vain(&vec![b'9'; len]);
+        client.send_in_vain(b"\n8\n");
+        assert_eq!(client.rest(), format!("13\n{told}"), "after {len} bytes");
+    }
+    assert_eq!(server.connect().ask("30"), "832040");
+}
+
+fn a_large_answer_arrives_whole(strategy: &str) {
+    let server = Server::start(strategy, &[]);
+    let mut client = server.connect();
+    let answer = client.ask("1000000");
+    assert_eq!(answer, fib_core::exact(1_000_000).as_str());
+    assert_eq!(client.ask("1"), "1");
+}
+
+fn a_batch_larger_than_all_buffers_is_answered(strategy: &str) {
+    const REQUESTS: usize = 200_000;
+    let server = Server::start(strategy, &[]);
+    let mut sender = server.connect();
+    let mut receiver = sender.another_end();
+    let receiving = thread::spawn(move || receiver.rest());
+    sender.send("90\n".repeat(REQUESTS));
+    sender.half_close();
+    let answers = receiving.join().unwrap();
+    assert_eq!(answers, "2880067194370816120\n".repeat(REQUESTS));
+    drop(sender);
+    assert_eq!(server.stop().count("ok"), REQUESTS as u64);
+}
+
+fn the_recursion_is_the_other_algorithm(strategy: &str) {
+    let server = Server::start(strategy, &["--algorithm", "recursive"]);
+    let mut client = server.connect();
+    for n in [0, 1, 2, 3, 25] {
+        assert_eq!(client.ask(&n.to_string()), fib_core::fib(n).unwrap().to_string());
+    }
+    let limit = r#"ERR range n must be from 0 to 45, not "46"; --max-n raises the limit"#;
+    assert_eq!(client.ask("46"), limit);
+}
+
+fn clients_of_the_original_demo_are_answered(strategy: &str) {
+    let server = Server::start(strategy, &["--dialect", "classic"]);
+    let mut client = server.connect();
+    for (chunk, reply) in
+        [("30", "832040"), ("1", "1"), ("0", "1"), ("-7", "1"), ("30\n", "832040")]
+    {
+        client.send(chunk);
+        assert_eq!(client.line(), reply, "{chunk:?}");
+    }
+    client.send("thirty");
+    assert!(client.line().starts_with("ERR parse "));
+    client.send("30");
+    assert_eq!(client.line(), "832040");
+}
+
+fn a_missing_newline_is_hinted_at(strategy: &str) {
+    let server = Server::start(strategy, &[]);
+    let mut client = server.connect();
+    client.send("30");
+    thread::sleep(Duration::from_millis(1_200));
+    client.send("\n");
+    assert_eq!(client.line(), "832040");
+    drop(client);
+    let log = server.stop().log;
+    assert_eq!(log.matches("--dialect classic").count(), 1, "{log}");
+    assert!(log.contains(strategy), "the connection's span is in the line: {log}");
+}
+
+fn a_reset_is_survived(strategy: &str) {
+    let server = Server::start(strategy, &["--algorithm", "recursive"]);
+    for _ in 0..20 {
+        let mut client = server.connect();
+        client.send("25\n".repeat(100));
+        client.reset();
+    }
+    assert_eq!(server.connect().ask("30"), "832040");
+    assert_eq!(server.stop().count("accepted"), 21);
+}
+
+/// At once by those that serve many, one after the other by the one that does not.
+fn clients_beyond_the_first_are_served_in_the_end(strategy: &str) {
+    let server = Server::start(strategy, &[]);
+    let mut first = server.connect();
+    assert_eq!(first.ask("1"), "1");
+    let mut second = server.connect();
+    second.send("30\n");
+    if strategy == "sequential" {
+        assert!(second.hears_nothing(), "one at a time");
+        drop(first);
+        assert_eq!(second.line(), "832040");
+    } else {
+        assert_eq!(second.line(), "832040");
+        assert_eq!(first.ask("2"), "1");
+    }
+}
