@@ -1,0 +1,155 @@
+//! `fib-client perf`: loads a server, tells how it goes each second, and what came of it.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use fib_client::{
+    load::{self, Mix, Outcome, Plan, Progress, Until},
+    report::Report,
+};
+use signal_hook::consts::SIGINT;
+
+use crate::cli::{PerfArgs, Preset};
+
+const EXIT_WRONG_ANSWERS: u8 = 4;
+const EXIT_INTERRUPTED: u8 = 130;
+
+pub(crate) fn run(args: &PerfArgs) -> Result<ExitCode> {
+    let plan = plan(args);
+    let interrupted = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGINT, Arc::clone(&interrupted)).context("handling Ctrl-C")?;
+    let mut people = people(args.json.as_deref());
+    let outcome = load(&plan, args.preset, &interrupted, &mut people)
+        .with_context(|| format!("loading {}", plan.address))?;
+    let report = Report::new(&plan, &outcome);
+    write!(people, "{report}").context("writing the report")?;
+    if let Some(path) = &args.json {
+        write_json(&report, path).with_context(|| format!("--json {}", path.display()))?;
+    }
+    Ok(exit_code(&report, interrupted.load(Ordering::Relaxed)))
+}
+
+fn plan(args: &PerfArgs) -> Plan {
+    let n = args.n.unwrap_or(match args.preset {
+        Some(Preset::Perf1) => 30,
+        Some(Preset::Perf2) | None => 1,
+    });
+    Plan {
+        address: args.server.server.clone(),
+        dialect: args.server.dialect,
+        connections: args.connections.get(),
+        depth: args.depth.get(),
+        threads: args.threads.min(args.connections).get(),
+        mix: args.mix.clone().unwrap_or_else(|| Mix::only(n)),
+        until: args.requests.map_or(Until::Elapsed(args.duration), Until::Replies),
+        timeout: args.server.timeout,
+        seed: args.seed,
+    }
+}
+
+/// Where words go: not where the JSON goes.
+fn people(json: Option<&Path>) -> Box<dyn Write> {
+    if json == Some(Path::new("-")) { Box::new(io::stderr()) } else { Box::new(io::stdout()) }
+}
+
+/// Runs the load on threads of its own, and tells meanwhile how it goes.
+fn load(
+    plan: &Plan,
+    preset: Option<Preset>,
+    interrupted: &AtomicBool,
+    people: &mut dyn Write,
+) -> Result<Outcome> {
+    let progress = Progress::new(plan);
+    let (sender, each_reply) = mpsc::channel();
+    let sender = (preset == Some(Preset::Perf1)).then_some(sender);
+    thread::scope(|scope| {
+        let load = scope.spawn(|| load::run(plan, &progress, sender.as_ref()));
+        let mut ticker = Ticker::new(preset);
+        while !load.is_finished() {
+            if interrupted.load(Ordering::Relaxed) {
+                progress.stop();
+            }
+            ticker.tell(&progress, &each_reply, people)?;
+        }
+        ticker.tell_rest(&each_reply, people)?;
+        Ok(load.join().expect("the load panicked")?)
+    })
+}
+
+/// Tells what the original demo's clients told: `perf1` each time, the others a rate each second.
+struct Ticker {
+    preset: Option<Preset>,
+    next: Instant,
+    told: u64,
+}
+
+impl Ticker {
+    const PERIOD: Duration = Duration::from_secs(1);
+    /// How soon the end of the load, or Ctrl-C, is noticed.
+    const NAP: Duration = Duration::from_millis(10);
+
+    fn new(preset: Option<Preset>) -> Self {
+        Self { preset, next: Instant::now() + Self::PERIOD, told: 0 }
+    }
+
+    fn tell(
+        &mut self,
+        progress: &Progress,
+        each_reply: &mpsc::Receiver<Duration>,
+        people: &mut dyn Write,
+    ) -> io::Result<()> {
+        thread::sleep(Self::NAP);
+        if self.preset == Some(Preset::Perf1) {
+            return self.tell_rest(each_reply, people);
+        }
+        if Instant::now() >= self.next {
+            let replies = progress.replies();
+            writeln!(people, "{} reqs/s", replies - self.told)?;
+            self.told = replies;
+            self.next += Self::PERIOD;
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::unused_self, reason = "it is the last of what is told")]
+    fn tell_rest(
+        &self,
+        each_reply: &mpsc::Receiver<Duration>,
+        people: &mut dyn Write,
+    ) -> io::Result<()> {
+        each_reply.try_iter().try_for_each(|it| writeln!(people, "{:.6}", it.as_secs_f64()))
+    }
+}
+
+fn write_json(report: &Report, path: &Path) -> Result<()> {
+    let json = serde_json::to_string_pretty(report)?;
+    if path == Path::new("-") {
+        return Ok(writeln!(io::stdout(), "{json}")?);
+    }
+    Ok(writeln!(File::create(path)?, "{json}")?)
+}
+
+/// Wrong answers matter most; a load without a single right reply has failed.
+fn exit_code(report: &Report, interrupted: bool) -> ExitCode {
+    if report.wrong_answers > 0 {
+        ExitCode::from(EXIT_WRONG_ANSWERS)
+    } else if interrupted {
+        ExitCode::from(EXIT_INTERRUPTED)
+    } else if report.replies == 0 {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}

@@ -1,0 +1,51 @@
+//! From an address to a socket: what asking and loading share.
+
+use std::{
+    io,
+    net::{SocketAddr, ToSocketAddrs},
+    time::Duration,
+};
+
+use fib_proto::Address;
+use socket2::{Domain, SockAddr, Socket, Type};
+
+/// An address that names are already looked up for, so that connecting again costs no query.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    candidates: Vec<SockAddr>,
+}
+
+impl Target {
+    /// Looks the name up.
+    pub(crate) fn resolve(address: &Address) -> io::Result<Self> {
+        let candidates = match address {
+            Address::Tcp(host_and_port) => {
+                host_and_port.to_socket_addrs()?.map(|it: SocketAddr| it.into()).collect()
+            }
+            Address::Unix(path) => vec![SockAddr::unix(path)?],
+        };
+        Ok(Self { candidates })
+    }
+
+    /// Connects to the first candidate that answers.
+    pub(crate) fn connect(&self, timeout: Duration) -> io::Result<Socket> {
+        let mut result = Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+        for address in &self.candidates {
+            result = connect_to(address, timeout);
+            if result.is_ok() {
+                break;
+            }
+        }
+        result
+    }
+}
+
+fn connect_to(address: &SockAddr, timeout: Duration) -> io::Result<Socket> {
+    let domain = address.as_socket().map_or(Domain::UNIX, Domain::for_address);
+    let socket = Socket::new(domain, Type::STREAM, None)?;
+    socket.connect_timeout(address, timeout)?;
+    if domain != Domain::UNIX {
+        socket.set_tcp_nodelay(true)?;
+    }
+    Ok(socket)
+}

@@ -1,0 +1,26 @@
+//! Asks a Fibonacci server, and loads it.
+//!
+//! [`Connection`] is a client as a program uses it: it asks, pipelines, and gives up in time.
+//! [`load`] makes many requests and measures their replies; [`report`] tells what they say.
+//!
+//! # Example
+//!
+//! ```no_run
+//! use fib_client::{Connection, Options};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut server = Connection::open(&"127.0.0.1:25000".parse()?, Options::default())?;
+//! assert_eq!(server.ask(30)?, "832040");
+//! for answer in server.pipeline(&[1, 2, 3]) {
+//!     println!("{}", answer?);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod connection;
+mod dial;
+pub mod load;
+pub mod report;
+
+pub use connection::{ClientError, Connection, Options};

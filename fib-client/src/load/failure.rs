@@ -1,0 +1,127 @@
+//! What can go wrong with a request, under names that stay.
+
+use std::{collections::BTreeMap, io};
+
+use fib_proto::{ErrorCode, Reply, parse_reply};
+
+/// How a request, or its connection, failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Failure {
+    /// Nobody listens there.
+    ConnectRefused,
+    /// Connecting failed otherwise.
+    ConnectFailed,
+    /// The server reset the connection.
+    Reset,
+    /// The server closed the connection.
+    Closed,
+    /// No reply came in time.
+    Timeout,
+    /// The connection failed otherwise.
+    Io,
+    /// The reply is a number, and not F(n).
+    WrongValue,
+    /// The reply is no reply of the protocol.
+    Malformed,
+    /// A reply that nobody asked for.
+    Unsolicited,
+    /// `ERR parse`.
+    ServerParse,
+    /// `ERR range`.
+    ServerRange,
+    /// `ERR too-long`.
+    ServerTooLong,
+    /// `ERR busy`.
+    ServerBusy,
+    /// `ERR deadline`.
+    ServerDeadline,
+    /// `ERR internal`.
+    ServerInternal,
+    /// `ERR shutdown`.
+    ServerShutdown,
+}
+
+impl Failure {
+    /// The name in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ConnectRefused => "connect-refused",
+            Self::ConnectFailed => "connect-failed",
+            Self::Reset => "reset",
+            Self::Closed => "closed",
+            Self::Timeout => "timeout",
+            Self::Io => "io",
+            Self::WrongValue => "wrong-value",
+            Self::Malformed => "malformed",
+            Self::Unsolicited => "unsolicited",
+            Self::ServerParse => "server-parse",
+            Self::ServerRange => "server-range",
+            Self::ServerTooLong => "server-too-long",
+            Self::ServerBusy => "server-busy",
+            Self::ServerDeadline => "server-deadline",
+            Self::ServerInternal => "server-internal",
+            Self::ServerShutdown => "server-shutdown",
+        }
+    }
+
+    /// Whether the server gave an answer, and not the right one.
+    #[must_use]
+    pub const fn is_wrong_answer(self) -> bool {
+        matches!(self, Self::WrongValue | Self::Malformed | Self::Unsolicited)
+    }
+
+    /// What is wrong with a reply line that is not the expected one.
+    pub(super) fn of_reply(line: &[u8]) -> Self {
+        match parse_reply(line) {
+            Ok(Reply::Value(_)) => Self::WrongValue,
+            Ok(Reply::Error { code, .. }) => match code {
+                ErrorCode::Parse => Self::ServerParse,
+                ErrorCode::Range => Self::ServerRange,
+                ErrorCode::TooLong => Self::ServerTooLong,
+                ErrorCode::Busy => Self::ServerBusy,
+                ErrorCode::Deadline => Self::ServerDeadline,
+                ErrorCode::Internal => Self::ServerInternal,
+                ErrorCode::Shutdown => Self::ServerShutdown,
+            },
+            Err(_) => Self::Malformed,
+        }
+    }
+
+    pub(super) fn of_connection(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Self::Reset,
+            _ => Self::Io,
+        }
+    }
+
+    pub(super) fn of_connecting(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Self::ConnectRefused,
+            _ => Self::ConnectFailed,
+        }
+    }
+}
+
+/// How often each failure happened, with the first of each kind in words.
+#[derive(Clone, Debug, Default)]
+pub struct Failures {
+    kinds: BTreeMap<Failure, (u64, String)>,
+}
+
+impl Failures {
+    /// Every kind that happened: how often, and the first one in words.
+    pub fn iter(&self) -> impl Iterator<Item = (Failure, u64, &str)> {
+        self.kinds.iter().map(|(&failure, (count, first))| (failure, *count, first.as_str()))
+    }
+
+    pub(super) fn record(&mut self, failure: Failure, describe: impl FnOnce() -> String) {
+        self.kinds.entry(failure).or_insert_with(|| (0, describe())).0 += 1;
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        for (&failure, (count, first)) in &other.kinds {
+            self.kinds.entry(failure).or_insert_with(|| (0, first.clone())).0 += count;
+        }
+    }
+}
