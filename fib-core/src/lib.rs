@@ -4,7 +4,7 @@
 //!
 //! | the question | the function | time |
 //! |---|---|---|
-//! | which number is F(n)? (n ≤ 93, n ≤ 186) | [`fib`], [`fib_u128`] | a table lookup, also in `const` |
+//! | which number is F(n)? (n ≤ 93, n ≤ 186) | [`fib`], [`fib_u128`] | a lookup, also in `const` |
 //! | which number is F(n), for any n? | [`exact`] | fast doubling and a conversion to decimal |
 //! | how long does the CPU need for it? | [`recursive`], [`cost`] | 2·F(n)−1 calls, each one made |
 //!

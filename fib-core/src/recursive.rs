@@ -54,7 +54,8 @@ pub fn recursive(n: u64) -> Option<u64> {
 ///
 /// Handing one running value along, instead of adding two results in each call, leaves a single
 /// register live across a call. It also makes every call depend on the one before, so that the
-/// compiler cannot merge equal subtrees. The tests carry a count of the calls through the same code.
+/// compiler cannot merge equal subtrees. The tests carry a count of the calls through the same
+/// code.
 trait Tally: Copy {
     /// A call was made.
     fn called(self) -> Self;

@@ -7,6 +7,7 @@
 
 mod cli;
 mod conformance;
+mod real_clients;
 mod session;
 mod shutdown;
 mod support;

@@ -44,7 +44,10 @@ fn settle(compute: Inline, session: &mut Session, sent: &mut Vec<u8>) {
 proptest! {
     #[test]
     fn pieces_do_not_matter(
-        stream in prop::collection::vec(prop::sample::select(b"0123456789\n\n\n\r +-x".as_slice()), 0..300),
+        stream in prop::collection::vec(
+            prop::sample::select(b"0123456789\n\n\n\r +-x".as_slice()),
+            0..300,
+        ),
         piece in 1usize..20,
     ) {
         prop_assert_eq!(converse(stream.chunks(piece)), converse([stream.as_slice()]));

@@ -185,9 +185,9 @@ impl Worker {
         let timeout = self.timeout;
         for at in 0..self.slots.len() {
             self.drive(at, |line, _| line.check_patience(now, timeout));
-            if matches!(self.slots[at].state, State::Down { since } if now > since + RECONNECT_AFTER)
-            {
-                self.reopen(at);
+            match self.slots[at].state {
+                State::Down { since } if now > since + RECONNECT_AFTER => self.reopen(at),
+                _ => {}
             }
         }
     }

@@ -1,0 +1,178 @@
+//! `cargo xtask bench`: every server in one interleaved run, every answer checked.
+//!
+//! A machine's speed drifts while it is measured. So the runs of all servers are mixed in random
+//! order, each on a fresh server, and a figure is the median over the repetitions.
+
+mod machine;
+mod record;
+mod table;
+
+use std::{
+    process::{Command, Stdio},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, Result, ensure};
+use fastrand::Rng;
+use fib_client::report::Report;
+use indicatif::{ProgressBar, ProgressStyle};
+use xshell::Shell;
+
+use self::record::{Cell, Missing, Record, Scenario};
+use crate::{
+    build::Programs,
+    flags::BenchArgs,
+    peers::{self, Peer, Server, Start},
+    tools::say,
+};
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+struct Budget {
+    name: &'static str,
+    repetitions: usize,
+    seconds: f64,
+}
+
+impl Budget {
+    const SMOKE: Self = Self { name: "smoke", repetitions: 1, seconds: 0.3 };
+    const QUICK: Self = Self { name: "quick", repetitions: 3, seconds: 1.0 };
+    const FULL: Self = Self { name: "full", repetitions: 10, seconds: 3.0 };
+
+    const fn of(args: &BenchArgs) -> Self {
+        match args {
+            BenchArgs { full: true, .. } => Self::FULL,
+            BenchArgs { smoke: true, .. } => Self::SMOKE,
+            _ => Self::QUICK,
+        }
+    }
+}
+
+pub(crate) fn run(sh: &Shell, args: &BenchArgs) -> Result<()> {
+    let programs = Programs::build(sh)?;
+    let peers = peers::all(sh, &programs)?;
+    let budget = Budget::of(args);
+    let record = measure(sh, &programs, &peers, budget, args.seed.unwrap_or_else(seed_of_now))?;
+    table::print(&record);
+    let folder = record.write()?;
+    say(&format!("\nwritten: {}", folder.display()));
+    if let Some(host) = &args.record {
+        record.keep(sh, host)?;
+    }
+    check(&record)
+}
+
+/// Wrong answers are no result, whatever their rate.
+fn check(record: &Record) -> Result<()> {
+    for cell in &record.cells {
+        let wrong = cell.report.wrong_answers;
+        ensure!(wrong == 0, "{} gave {wrong} wrong answers", cell.server);
+        ensure!(cell.report.replies > 0, "{} gave no answer", cell.server);
+    }
+    Ok(())
+}
+
+fn measure(
+    sh: &Shell,
+    programs: &Programs,
+    peers: &[Peer],
+    budget: Budget,
+    seed: u64,
+) -> Result<Record> {
+    let runs = schedule(peers, budget, seed);
+    let (servers, missing) = participants(peers);
+    let mut record = Record::new(machine::facts(sh), budget.name, seed, servers, missing);
+    let bar = progress(runs.len(), budget);
+    for (repetition, peer, scenario) in runs {
+        bar.set_message(format!("{}: {}", peer.name, scenario.title()));
+        if let Some(server) = peer.start()? {
+            let cell = run_cell(programs, peer, scenario, &server, budget)
+                .with_context(|| format!("{}: {}", peer.name, scenario.title()))?;
+            record.cells.push(Cell { repetition, ..cell });
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(record)
+}
+
+/// All runs, the repetitions one after the other, each in an order of its own.
+fn schedule(peers: &[Peer], budget: Budget, seed: u64) -> Vec<(usize, &Peer, Scenario)> {
+    let mut rng = Rng::with_seed(seed);
+    let mut runs = Vec::new();
+    for repetition in 0..budget.repetitions {
+        let present = peers.iter().filter(|peer| matches!(peer.start, Start::Command { .. }));
+        let mut round: Vec<_> = present
+            .flat_map(|peer| Scenario::ALL.map(|scenario| (repetition, peer, scenario)))
+            .collect();
+        rng.shuffle(&mut round);
+        runs.extend(round);
+    }
+    runs
+}
+
+/// Who can be started, and who cannot and why.
+fn participants(peers: &[Peer]) -> (Vec<String>, Vec<Missing>) {
+    let (mut present, mut missing) = (Vec::new(), Vec::new());
+    for Peer { name, start } in peers {
+        let server = name.clone();
+        match start {
+            Start::Command { .. } => present.push(server),
+            Start::Missing(tool) => {
+                let (tool, install) = (tool.program.to_owned(), tool.install.to_owned());
+                missing.push(Missing { server, tool, install });
+            }
+        }
+    }
+    (present, missing)
+}
+
+fn run_cell(
+    programs: &Programs,
+    peer: &Peer,
+    scenario: Scenario,
+    server: &Server,
+    budget: Budget,
+) -> Result<Cell> {
+    let before = server.usage()?;
+    let report = load(programs, scenario, server.address(), budget)?;
+    let after = server.usage()?;
+    let cpu = after.cpu.saturating_sub(before.cpu);
+    Ok(Cell {
+        server: peer.name.clone(),
+        scenario,
+        repetition: 0,
+        server_cpu_us_per_reply: record::per_reply(cpu, &report),
+        rss_bytes: after.rss_bytes,
+        report,
+    })
+}
+
+fn load(programs: &Programs, scenario: Scenario, address: &str, budget: Budget) -> Result<Report> {
+    let output = Command::new(&programs.client)
+        .args(["perf", "--server", address, "--json", "-"])
+        .args(scenario.flags())
+        .arg("--duration")
+        .arg(format!("{}ms", budget.seconds * 1e3))
+        .stderr(Stdio::null())
+        .output()
+        .context("running fib-client")?;
+    serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("fib-client ended with {} and no report", output.status))
+}
+
+fn progress(runs: usize, budget: Budget) -> ProgressBar {
+    let estimate = Duration::from_secs_f64(to_f64(runs) * (budget.seconds + 0.2));
+    say(&format!("{} budget: {runs} runs, about {} s", budget.name, estimate.as_secs()));
+    let style = ProgressStyle::with_template("[{pos}/{len}] {eta} left  {bar:30}  {msg}");
+    ProgressBar::new(runs as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn seed_of_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+fn to_f64(count: usize) -> f64 {
+    count as f64
+}

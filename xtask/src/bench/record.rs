@@ -1,0 +1,172 @@
+//! Everything that a bench measured, as it is written and kept.
+
+use std::{
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use fib_client::report::Report;
+use serde::{Deserialize, Serialize};
+use xshell::{Shell, cmd};
+
+use crate::{
+    bench::table,
+    build::target_folder,
+    tools::{say, workspace},
+};
+
+/// Grows when a field changes its meaning or goes away.
+const SCHEMA_VERSION: u32 = 1;
+
+/// Where the table goes in a document that keeps it.
+const MARKERS: (&str, &str) = ("<!-- bench: begin -->", "<!-- bench: end -->");
+
+/// One bench.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(super) schema_version: u32,
+    pub(super) date: String,
+    pub(super) machine: Vec<(String, String)>,
+    pub(super) budget: String,
+    pub(super) seed: u64,
+    /// Who took part, in the order of the table.
+    pub(super) servers: Vec<String>,
+    pub(super) missing: Vec<Missing>,
+    pub(super) cells: Vec<Cell>,
+}
+
+/// One server under one load, once.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Cell {
+    pub(super) server: String,
+    pub(super) scenario: Scenario,
+    pub(super) repetition: usize,
+    /// Of the server's whole process tree.
+    pub(super) server_cpu_us_per_reply: Option<f64>,
+    /// Of the server's whole process tree, after the load.
+    pub(super) rss_bytes: u64,
+    /// What the client found.
+    pub(super) report: Report,
+}
+
+/// A server that could not take part.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Missing {
+    pub(super) server: String,
+    pub(super) tool: String,
+    pub(super) install: String,
+}
+
+/// What a server is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Scenario {
+    /// One connection asks fib(30) over and over.
+    Long,
+    /// One connection asks fib(1) over and over.
+    OneClient,
+    /// Three do.
+    ThreeClients,
+}
+
+impl Scenario {
+    pub(super) const ALL: [Self; 3] = [Self::Long, Self::OneClient, Self::ThreeClients];
+
+    pub(super) const fn title(self) -> &'static str {
+        match self {
+            Self::Long => "fib(30)",
+            Self::OneClient => "1 client",
+            Self::ThreeClients => "3 clients",
+        }
+    }
+
+    /// The flags of `fib-client perf`.
+    pub(super) const fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Long => &["-n", "30"],
+            Self::OneClient => &["-n", "1"],
+            Self::ThreeClients => &["-n", "1", "-c", "3"],
+        }
+    }
+}
+
+impl Record {
+    pub(super) fn new(
+        machine: Vec<(String, String)>,
+        budget: &str,
+        seed: u64,
+        servers: Vec<String>,
+        missing: Vec<Missing>,
+    ) -> Self {
+        let (schema_version, budget, date) = (SCHEMA_VERSION, budget.to_owned(), today());
+        Self { schema_version, date, machine, budget, seed, servers, missing, cells: Vec::new() }
+    }
+
+    /// Writes the report files where everything goes that can be made again.
+    pub(super) fn write(&self) -> Result<PathBuf> {
+        let folder = target_folder().join("bench");
+        fs::create_dir_all(&folder)?;
+        self.write_as(&folder, "report")?;
+        fs::write(folder.join("report.md"), table::markdown(self))?;
+        Ok(folder)
+    }
+
+    /// Keeps the result with the sources: raw data, machine facts, and the table in the documents.
+    pub(super) fn keep(&self, sh: &Shell, host: &str) -> Result<()> {
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+        ensure!(host.chars().all(plain), "--record {host}: letters, digits, - _ . only");
+        let folder = workspace().join("bench/record").join(host);
+        fs::create_dir_all(&folder)?;
+        self.write_as(&folder, &self.date)?;
+        for document in ["README.md", "docs/benchmarks.md"] {
+            replace_between_markers(&workspace().join(document), &table::markdown(self))?;
+        }
+        cmd!(sh, "git status --short -- bench README.md docs").quiet().run()?;
+        say(&format!("kept: {}", folder.display()));
+        Ok(())
+    }
+
+    fn write_as(&self, folder: &Path, name: &str) -> Result<()> {
+        let json = serde_json::to_string_pretty(self)?;
+        fs::write(folder.join(format!("{name}.json")), json + "\n")?;
+        fs::write(folder.join(format!("{name}.txt")), self.facts())?;
+        Ok(())
+    }
+
+    fn facts(&self) -> String {
+        let mut text = String::new();
+        let own =
+            [("date", &self.date), ("budget", &self.budget), ("seed", &self.seed.to_string())];
+        let own = own.map(|(name, value)| (name.to_owned(), value.clone()));
+        for (name, value) in own.iter().chain(&self.machine) {
+            writeln!(text, "{name:14} {value}").expect("writing to a String cannot fail");
+        }
+        text
+    }
+}
+
+pub(super) fn per_reply(cpu: Duration, report: &Report) -> Option<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+    let replies = report.replies as f64;
+    (report.replies > 0).then(|| cpu.as_secs_f64() * 1e6 / replies)
+}
+
+fn replace_between_markers(path: &Path, table: &str) -> Result<()> {
+    let (begin, end) = MARKERS;
+    let text = fs::read_to_string(path)?;
+    let (before, rest) =
+        text.split_once(begin).with_context(|| format!("{} has no {begin}", path.display()))?;
+    let (_, after) =
+        rest.split_once(end).with_context(|| format!("{} has no {end}", path.display()))?;
+    Ok(fs::write(path, format!("{before}{begin}\n\n{table}\n{end}{after}"))?)
+}
+
+/// The date in UTC, as the record's file name.
+fn today() -> String {
+    let output = std::process::Command::new("date").args(["-u", "+%Y-%m-%d"]).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    text.unwrap_or_else(|_| "undated".to_owned())
+}

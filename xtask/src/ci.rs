@@ -1,0 +1,57 @@
+//! `cargo xtask ci`: everything that must hold, in the order in which it fails fastest.
+
+use anyhow::Result;
+use xshell::{Shell, cmd};
+
+use crate::{
+    bench,
+    flags::BenchArgs,
+    kernel,
+    tools::{CARGO_DENY, say},
+};
+
+pub(crate) fn run(sh: &Shell) -> Result<()> {
+    format(sh)?;
+    lint(sh)?;
+    test(sh)?;
+    document(sh)?;
+    check_dependencies(sh)?;
+    package(sh)?;
+    kernel::prove(sh)?;
+    bench::run(
+        sh,
+        &BenchArgs { smoke: true, quick: false, full: false, record: None, seed: None },
+    )?;
+    say("ci: everything holds");
+    Ok(())
+}
+
+fn format(sh: &Shell) -> Result<()> {
+    cmd!(sh, "cargo fmt --all --check").run()?;
+    Ok(cmd!(sh, "cargo fmt --manifest-path fuzz/Cargo.toml --check").run()?)
+}
+
+fn lint(sh: &Shell) -> Result<()> {
+    Ok(cmd!(sh, "cargo clippy --workspace --all-targets -- -D warnings").run()?)
+}
+
+fn test(sh: &Shell) -> Result<()> {
+    Ok(cmd!(sh, "cargo test --workspace").run()?)
+}
+
+fn document(sh: &Shell) -> Result<()> {
+    let _strict = sh.push_env("RUSTDOCFLAGS", "-D warnings");
+    Ok(cmd!(sh, "cargo doc --workspace --no-deps").run()?)
+}
+
+/// Licences, bans and sources; advisories need a network, and a day on which they are news.
+fn check_dependencies(sh: &Shell) -> Result<()> {
+    if CARGO_DENY.find_or_skip("licences, bans and sources")?.is_some() {
+        cmd!(sh, "cargo deny check licenses bans sources").run()?;
+    }
+    Ok(())
+}
+
+fn package(sh: &Shell) -> Result<()> {
+    Ok(cmd!(sh, "cargo package --quiet --allow-dirty -p fib-core").run()?)
+}

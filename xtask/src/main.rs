@@ -1,0 +1,30 @@
+//! What developers run, as `cargo xtask TASK`: one file a task, one match over them.
+
+mod bench;
+mod build;
+mod ci;
+mod flags;
+mod kernel;
+mod load;
+mod peers;
+#[cfg(test)]
+mod tidy;
+mod tools;
+
+use anyhow::Result;
+use clap::Parser;
+use xshell::Shell;
+
+use crate::flags::{Flags, Task};
+
+fn main() -> Result<()> {
+    let sh = Shell::new()?;
+    sh.change_dir(tools::workspace());
+    match Flags::parse().task {
+        Task::Bench(args) => bench::run(&sh, &args),
+        Task::Build => build::run(&sh),
+        Task::Ci => ci::run(&sh),
+        Task::Kernel(args) => kernel::run(&sh, &args),
+        Task::Load(args) => load::run(&sh, &args),
+    }
+}

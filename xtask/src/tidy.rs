@@ -1,0 +1,95 @@
+//! House rules that no lint knows, as tests.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::tools::workspace;
+
+/// Rust sources of the workspace, and the fuzz targets.
+fn sources() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let roots = ["fib-core", "fib-proto", "fib-server", "fib-client", "xtask", "fuzz/fuzz_targets"];
+    let mut folders: Vec<_> = roots.map(|root| workspace().join(root)).into();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|it| it == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn every_file_opens_with_what_it_is() {
+    for path in sources() {
+        assert!(read(&path).starts_with("//! "), "{} has no //! line", path.display());
+    }
+}
+
+#[test]
+fn no_line_is_over_100_columns() {
+    for path in sources() {
+        let long = |line: &&str| line.chars().count() > 100 && !line.contains('"');
+        let text = read(&path);
+        let found = text.lines().find(long);
+        assert_eq!(found, None, "{}", path.display());
+    }
+}
+
+/// A strategy has one name: of its file, its flag value, and its row in the documents.
+#[test]
+fn every_strategy_is_told_of() {
+    let folder = workspace().join("fib-server/src/strategy");
+    let documents = ["README.md", "docs/strategies.md"].map(|it| (it, workspace().join(it)));
+    let conformance = read(&workspace().join("fib-server/tests/support.rs"));
+    let mut strategies = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let file = entry.unwrap().path();
+        let noun = file.file_stem().unwrap().to_string_lossy().into_owned();
+        if ["mod", "blocking"].contains(&noun.as_str()) {
+            continue;
+        }
+        strategies += 1;
+        let flag = noun.replace('_', "-");
+        for (name, document) in &documents {
+            assert!(
+                read(document).contains(&format!("`{flag}`")),
+                "{name} does not tell of {flag}"
+            );
+        }
+        let row = format!("{noun} \"{flag}\"");
+        assert!(conformance.contains(&row), "the conformance suite does not run {flag}");
+    }
+    assert!(strategies >= 3);
+}
+
+/// The libraries that everything builds on do no I/O and read no clock.
+#[test]
+fn pure_code_stays_pure() {
+    let impure = ["std::net", "std::fs", "std::thread", "Instant::now", "SystemTime", "socket2"];
+    let is_pure = |path: &PathBuf| {
+        let path = path.to_string_lossy();
+        path.contains("fib-core/src")
+            || path.contains("fib-proto/src")
+            || path.ends_with("session.rs")
+    };
+    for path in sources().into_iter().filter(is_pure) {
+        if path.components().any(|part| part.as_os_str() == "tests") {
+            continue;
+        }
+        let text = read(&path);
+        for word in impure {
+            assert!(!text.contains(word), "{} uses {word}", path.display());
+        }
+    }
+}
