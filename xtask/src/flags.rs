@@ -24,7 +24,7 @@ pub(crate) enum Task {
     Load(LoadArgs),
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct BenchArgs {
     /// Three seconds for each figure: the whole table in under two minutes (the default)
     #[arg(long, conflicts_with_all = ["full", "smoke"])]
@@ -37,6 +37,10 @@ pub(crate) struct BenchArgs {
     /// An instant for each figure: proves that everything runs, measures nothing
     #[arg(long)]
     pub(crate) smoke: bool,
+
+    /// Only the servers whose name contains one of these, as in --only go,tokio
+    #[arg(long, value_name = "TEXT,...", value_delimiter = ',', conflicts_with = "record")]
+    pub(crate) only: Vec<String>,
 
     /// Keep the result under bench/record/HOST, and the table in README.md and docs/benchmarks.md
     #[arg(long, value_name = "HOST")]

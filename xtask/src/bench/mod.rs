@@ -50,7 +50,9 @@ impl Budget {
 
 pub(crate) fn run(sh: &Shell, args: &BenchArgs) -> Result<()> {
     let programs = Programs::build(sh)?;
-    let peers = peers::all(sh, &programs)?;
+    let mut peers = peers::all(sh, &programs)?;
+    peers.retain(|peer| is_wanted(peer, &args.only));
+    ensure!(!peers.is_empty(), "--only {}: no server has such a name", args.only.join(","));
     let budget = Budget::of(args);
     let record = measure(sh, &programs, &peers, budget, args.seed.unwrap_or_else(seed_of_now))?;
     table::print(&record);
@@ -60,6 +62,11 @@ pub(crate) fn run(sh: &Shell, args: &BenchArgs) -> Result<()> {
         record.keep(sh, host)?;
     }
     check(&record)
+}
+
+fn is_wanted(peer: &Peer, only: &[String]) -> bool {
+    let name = peer.name.to_lowercase();
+    only.is_empty() || only.iter().any(|text| name.contains(&text.to_lowercase()))
 }
 
 /// Wrong answers are no result, whatever their rate.

@@ -4,17 +4,13 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use crate::bench::record::{Cell, Record, Scenario};
 
-const HEADER: [&str; 12] = [
+const HEADER: [&str; 8] = [
     "server",
     "fib(30) ms",
     "1 client req/s",
-    "p50 µs",
-    "p99",
-    "p99.9",
+    "p50 / p99 / p99.9 µs",
     "3 clients req/s",
-    "p50 µs",
-    "p99",
-    "p99.9",
+    "p50 / p99 / p99.9 µs",
     "CPU µs/req",
     "RSS MiB",
 ];
@@ -74,13 +70,18 @@ fn row(record: &Record, server: &str) -> Vec<String> {
     row.push(figure(&long, |it| it.report.latency.mean_ns.map(|ns| ns / 1e6), 2));
     for cells in [&one, &three] {
         row.push(figure(cells, |it| Some(it.report.rate_per_s), 0) + &starved(cells));
-        row.push(figure(cells, |it| micros(it.report.latency.p50_ns), 0));
-        row.push(figure(cells, |it| micros(it.report.latency.p99_ns), 0));
-        row.push(figure(cells, |it| micros(it.report.latency.p99_9_ns), 0));
+        row.push(percentiles(cells));
     }
     row.push(figure(&three, |it| it.server_cpu_us_per_reply, 1));
     row.push(figure(&three, |it| Some(to_f64(it.rss_bytes) / f64::from(1 << 20)), 1));
     row
+}
+
+fn percentiles(cells: &[&Cell]) -> String {
+    let p50 = middle(cells, |it| micros(it.report.latency.p50_ns), 0);
+    let p99 = middle(cells, |it| micros(it.report.latency.p99_ns), 0);
+    let p99_9 = figure(cells, |it| micros(it.report.latency.p99_9_ns), 0);
+    format!("{p50} / {p99} / {p99_9}")
 }
 
 /// How many connections got no answer, where there were any: their wait is in no latency.
@@ -94,17 +95,29 @@ fn starved(cells: &[&Cell]) -> String {
 
 /// Median ± half the spread; nothing where a repetition has too few samples to say.
 fn figure(cells: &[&Cell], value: impl Fn(&Cell) -> Option<f64>, decimals: usize) -> String {
-    let values: Option<Vec<f64>> = cells.iter().map(|cell| value(cell)).collect();
-    let Some(mut values) = values.filter(|values| !values.is_empty()) else {
-        return "n/a".to_owned();
-    };
-    values.sort_by(f64::total_cmp);
-    let (median, spread) = (median(&values), (values[values.len() - 1] - values[0]) / 2.0);
-    if values.len() == 1 {
-        number(median, decimals)
-    } else {
-        format!("{} ±{}", number(median, decimals), number(spread, decimals))
+    let values = sorted(cells, value);
+    match values.as_slice() {
+        [] => "n/a".to_owned(),
+        [only] => number(*only, decimals),
+        [min, .., max] => {
+            let spread = number((max - min) / 2.0, decimals);
+            format!("{} ±{spread}", number(median(&values), decimals))
+        }
     }
+}
+
+/// The median alone.
+fn middle(cells: &[&Cell], value: impl Fn(&Cell) -> Option<f64>, decimals: usize) -> String {
+    let values = sorted(cells, value);
+    if values.is_empty() { "n/a".to_owned() } else { number(median(&values), decimals) }
+}
+
+/// One value of each repetition; none at all if one repetition has none.
+fn sorted(cells: &[&Cell], value: impl Fn(&Cell) -> Option<f64>) -> Vec<f64> {
+    let values: Option<Vec<f64>> = cells.iter().map(|cell| value(cell)).collect();
+    let mut values = values.unwrap_or_default();
+    values.sort_by(f64::total_cmp);
+    values
 }
 
 fn median(sorted: &[f64]) -> f64 {
