@@ -2,29 +2,9 @@
 
 use std::{fs, path::Path};
 
-use fib_proto::{Decoder, Limits, Request, RequestError};
 use proptest::prelude::*;
 
-type Requests = Vec<Result<Request, RequestError>>;
-
-/// Decodes a stream that arrives in these pieces, as a server does.
-fn decode_all<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Requests {
-    let decoder = Decoder::new(Limits::default());
-    let mut requests = Vec::new();
-    let mut held = Vec::new();
-    for piece in pieces {
-        held.extend_from_slice(piece);
-        while let Some(decoded) = decoder.decode(&held) {
-            held.drain(..decoded.len);
-            requests.push(decoded.request);
-            if matches!(decoded.request, Err(RequestError::TooLong { .. })) {
-                return requests;
-            }
-        }
-    }
-    requests.extend(decoder.decode_rest(&held).map(Err));
-    requests
-}
+use crate::stream::decode_all;
 
 /// Every way of cutting `stream` where it is short, else every single cut and one byte at a time.
 fn check_splits(stream: &[u8]) {

@@ -4,3 +4,4 @@ mod allocations;
 mod chunks;
 mod golden;
 mod model;
+mod stream;

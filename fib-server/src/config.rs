@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::{
     Cli,
     compute::Algorithm,
-    strategy::{Knobs, Strategy, StrategyKind},
+    strategy::{BuildError, Knobs, Strategy, StrategyKind},
 };
 
 /// A server that can be run.
@@ -54,12 +54,9 @@ pub enum ConfigError {
     /// Nobody could be served.
     #[error("--max-connections 0 serves nobody")]
     NoConnections,
-    /// The strategy has no event loop whose threads could be counted.
-    #[error("--io-threads has no meaning with --strategy {strategy}: it has no event loop")]
-    IoThreads {
-        /// The strategy.
-        strategy: StrategyKind,
-    },
+    /// The strategy cannot be built with these knobs.
+    #[error(transparent)]
+    Strategy(#[from] BuildError),
 }
 
 impl ConfigError {

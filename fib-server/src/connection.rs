@@ -2,20 +2,19 @@
 
 use std::{
     collections::HashMap,
+    io::{self, Read},
     mem,
     net::Shutdown,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use anyhow::{Context as _, Result};
+use fib_proto::{ErrorCode, encode_error};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::Socket;
-use tracing::warn;
+use tracing::{debug, warn};
 
-use crate::{
-    context::Context,
-    session::{RequestCounts, Session},
-};
+use crate::session::{RequestCounts, Session};
 
 /// Descriptors that are no client's: listeners, logs, wake-ups, a runtime's own.
 const OWN_DESCRIPTORS: u64 = 64;
@@ -29,32 +28,19 @@ pub struct Connection {
     pub session: Session,
     /// Who the client is, for the log.
     pub peer: String,
-    /// What all connections share.
-    pub context: Arc<Context>,
     id: u64,
-}
-
-impl Connection {
-    pub(crate) const fn new(
-        id: u64,
-        socket: Arc<Socket>,
-        peer: String,
-        session: Session,
-        context: Arc<Context>,
-    ) -> Self {
-        Self { socket, session, peer, context, id }
-    }
+    connections: Arc<Connections>,
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.context.connections().close(self.id, self.session.counts());
+        self.connections.close(self.id, self.session.counts());
     }
 }
 
 /// The clients that are connected now, and the sum of those that were.
 #[derive(Debug)]
-pub(crate) struct Connections {
+pub struct Connections {
     max: usize,
     state: Mutex<State>,
 }
@@ -85,12 +71,26 @@ impl Connections {
         Self { max, state: Mutex::default() }
     }
 
-    pub(crate) const fn max(&self) -> usize {
-        self.max
+    /// Makes a connection of an accepted socket; `None` for one too many, which is told so.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        socket: Socket,
+        peer: String,
+        session: Session,
+    ) -> Option<Connection> {
+        let socket = Arc::new(socket);
+        if let Some(id) = self.open(&socket) {
+            return Some(Connection { socket, session, peer, id, connections: Arc::clone(self) });
+        }
+        debug!(peer, max = self.max, "refused: too many connections");
+        if let Err(error) = self.refuse(&socket) {
+            debug!(peer, "the refusal was not sent: {error}");
+        }
+        None
     }
 
     /// Registers a socket and names it; `None` when there are too many.
-    pub(crate) fn open(&self, socket: &Arc<Socket>) -> Option<u64> {
+    fn open(&self, socket: &Arc<Socket>) -> Option<u64> {
         let mut state = self.state();
         if state.open.len() >= self.max {
             state.tally.refused += 1;
@@ -103,6 +103,18 @@ impl Connections {
             end_input(socket);
         }
         Some(id)
+    }
+
+    /// Says `ERR busy` and closes, without ever waiting for the client.
+    fn refuse(&self, socket: &Socket) -> io::Result<()> {
+        let mut line = Vec::new();
+        let max = self.max;
+        let text = format!("{max} clients are connected; --max-connections raises the limit");
+        encode_error(ErrorCode::Busy, &text, &mut line);
+        socket.set_nonblocking(true)?;
+        socket.send(&line)?;
+        socket.shutdown(Shutdown::Write)?;
+        discard_received(socket)
     }
 
     fn close(&self, id: u64, counts: RequestCounts) {
@@ -119,7 +131,9 @@ impl Connections {
         }
     }
 
-    pub(crate) fn tally(&self) -> Tally {
+    /// How many clients and requests there were.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
         self.state().tally
     }
 
@@ -134,6 +148,20 @@ impl Connections {
 fn end_input(socket: &Socket) {
     // It fails for a client that is gone already, which is an end of input too.
     let _ = socket.shutdown(Shutdown::Read);
+}
+
+/// Reads away what has come: closing a socket with unread bytes would reset the connection, and
+/// could take the reply from under the client.
+fn discard_received(mut socket: &Socket) -> io::Result<()> {
+    let mut discarded = [0; 1024];
+    loop {
+        match socket.read(&mut discarded) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Makes room for so many clients in the table of descriptors, as far as the system allows.

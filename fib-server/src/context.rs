@@ -1,63 +1,59 @@
 //! What all strategies share: the limits, the way to compute, the clients, and the end.
 
-use std::{io, net::Shutdown, sync::Arc, time::Instant};
+use std::{io, sync::Arc, time::Instant};
 
-use anyhow::{Context as _, Result};
-use fib_proto::{ErrorCode, Limits, encode_error};
+use fib_proto::Limits;
 use socket2::Socket;
-use tracing::{debug, warn};
+use tracing::{Span, info_span};
 
 use crate::{
     compute::{Algorithm, Inline},
-    connection::{Connection, Connections, Tally},
+    connection::{Connection, Connections},
     session::{InputEnd, Session},
     shutdown::Latch,
-    strategy::StrategyKind,
 };
 
 /// What every strategy is given.
 #[derive(Debug)]
 pub struct Context {
-    strategy: StrategyKind,
+    strategy: String,
     limits: Limits,
     compute: Inline,
-    connections: Connections,
+    connections: Arc<Connections>,
     latch: Latch,
 }
 
 impl Context {
-    /// A server without clients yet.
+    /// A server without clients yet. The strategy's name is for the log.
     ///
     /// # Errors
     ///
-    /// Where the system has no pipe left for the wake-up.
+    /// Where the system has no pipe left for the latch.
     pub fn new(
-        strategy: StrategyKind,
+        strategy: String,
         limits: Limits,
         algorithm: Algorithm,
         max_connections: usize,
-    ) -> Result<Self> {
-        let compute = Inline::new(algorithm);
-        let latch = Latch::new().context("creating the wake-up pipe")?;
+    ) -> io::Result<Self> {
         Ok(Self {
             strategy,
             limits,
-            compute,
-            connections: Connections::new(max_connections),
-            latch,
+            compute: Inline::new(algorithm),
+            connections: Arc::new(Connections::new(max_connections)),
+            latch: Latch::new()?,
         })
-    }
-
-    /// Which strategy this is for.
-    #[must_use]
-    pub const fn strategy(&self) -> StrategyKind {
-        self.strategy
     }
 
     /// How answers are computed.
     #[must_use]
     pub const fn compute(&self) -> &Inline {
         &self.compute
+    }
+
+    /// The clients.
+    #[must_use]
+    pub fn connections(&self) -> &Connections {
+        &self.connections
     }
 
     /// Fires when the drain begins.
@@ -67,17 +63,15 @@ impl Context {
     }
 
     /// Makes a connection of an accepted socket; `None` for one too many, which is told so.
-    pub fn admit(self: &Arc<Self>, socket: Socket, peer: String) -> Option<Connection> {
+    pub fn admit(&self, socket: Socket, peer: String) -> Option<Connection> {
         let session = Session::new(self.limits, Instant::now());
-        let socket = Arc::new(socket);
-        let Some(id) = self.connections.open(&socket) else {
-            debug!(peer, "refused: --max-connections {} are open", self.connections.max());
-            if let Err(error) = self.refuse(&socket) {
-                debug!(peer, "refusing failed: {error}");
-            }
-            return None;
-        };
-        Some(Connection::new(id, socket, peer, session, Arc::clone(self)))
+        self.connections.admit(socket, peer, session)
+    }
+
+    /// The span of one connection, around everything that is logged while it is served.
+    #[must_use]
+    pub fn span(&self, connection: &Connection) -> Span {
+        info_span!("conn", peer = connection.peer, strategy = self.strategy)
     }
 
     /// Why a connection's input ended: a drain ends it for all of them.
@@ -91,62 +85,11 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// Where the wake-up could not be sent.
+    /// Where the latch could not be fired.
     pub fn begin_drain(&self) -> io::Result<()> {
-        // In this order nobody is missed: a connection is opened before the latch fires, and
-        // ended here, or after it, and ended when it is opened.
+        // In this order, whoever finds the input ended finds the latch fired.
         self.latch.fire()?;
         self.connections.end_input_of_all();
         Ok(())
     }
-
-    /// How many clients and requests there were.
-    #[must_use]
-    pub fn tally(&self) -> Tally {
-        self.connections.tally()
-    }
-
-    pub(crate) fn connections(&self) -> &Connections {
-        &self.connections
-    }
-
-    /// Says `ERR busy` and closes, without ever waiting for the client.
-    fn refuse(&self, socket: &Socket) -> io::Result<()> {
-        let mut line = Vec::new();
-        let max = self.connections.max();
-        let text = format!("{max} clients are connected; --max-connections raises the limit");
-        encode_error(ErrorCode::Busy, &text, &mut line);
-        socket.set_nonblocking(true)?;
-        socket.send(&line)?;
-        socket.shutdown(Shutdown::Write)?;
-        discard_received(socket)
-    }
-}
-
-/// Reads away what has come: closing a socket with unread bytes would reset the connection, and
-/// could take the reply from under the client.
-fn discard_received(mut socket: &Socket) -> io::Result<()> {
-    let mut discarded = [0; 1024];
-    loop {
-        match io::Read::read(&mut socket, &mut discarded) {
-            Ok(0) => return Ok(()),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// Logs how a conversation ended, once, at its boundary.
-pub(crate) fn log_end(result: io::Result<()>) {
-    match result {
-        Ok(()) => debug!("closed"),
-        Err(error) if is_client_gone(error.kind()) => debug!("client gone: {error}"),
-        Err(error) => warn!("connection failed: {error}"),
-    }
-}
-
-fn is_client_gone(kind: io::ErrorKind) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
-    matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected)
 }

@@ -39,12 +39,14 @@ pub fn run(config: Config) -> Result<()> {
     connection::reserve_descriptors(config.max_connections)?;
     let listeners =
         addresses.iter().map(Listener::bind).collect::<Result<Vec<_>>>().context("listening")?;
-    let context = Arc::new(Context::new(kind, protocol, algorithm, config.max_connections)?);
-    shutdown::on_signals(Arc::clone(&context), config.drain_timeout)
+    let context = Context::new(kind.to_string(), protocol, algorithm, config.max_connections);
+    let context = Arc::new(context.context("creating the latch")?);
+    let drained = Arc::clone(&context);
+    shutdown::on_signals(move || drained.begin_drain(), config.drain_timeout)
         .context("installing the signal handlers")?;
     announce(&listeners)?;
     strategy.serve(listeners, &context).with_context(|| format!("serving as {kind}"))?;
-    let Tally { accepted, refused, ok, err } = context.tally();
+    let Tally { accepted, refused, ok, err } = context.connections().tally();
     info!(accepted, refused, ok, err, "drained");
     Ok(())
 }

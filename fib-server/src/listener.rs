@@ -5,7 +5,6 @@ use std::{
     net::{SocketAddr, ToSocketAddrs},
     os::unix::fs::FileTypeExt,
     path::Path,
-    sync::Arc,
     thread,
     time::Duration,
 };
@@ -57,7 +56,7 @@ impl Listener {
     }
 
     /// Accepts the client that waits longest, if there is one.
-    fn accept(&self, context: &Arc<Context>) -> Accepted {
+    fn accept(&self, context: &Context) -> Accepted {
         match self.socket.accept() {
             Ok((socket, peer)) => match without_delay(&socket, &peer) {
                 Ok(()) => {
@@ -100,7 +99,7 @@ impl Drop for Listener {
 /// had already connected is accepted.
 pub(crate) fn accept_any(
     listeners: &[Listener],
-    context: &Arc<Context>,
+    context: &Context,
 ) -> io::Result<Option<Connection>> {
     loop {
         let draining = context.latch().is_fired();

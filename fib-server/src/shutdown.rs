@@ -5,7 +5,6 @@ use std::{
     os::fd::{AsFd, BorrowedFd},
     process,
     sync::{
-        Arc,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
@@ -18,8 +17,6 @@ use signal_hook::{
     iterator::Signals,
 };
 use tracing::{error, info};
-
-use crate::context::Context;
 
 /// The second signal cut the drain short.
 const EXIT_FAILED: i32 = 1;
@@ -72,24 +69,31 @@ impl AsFd for Latch {
 
 /// The first SIGTERM or SIGINT begins the drain. The second ends the process at once, and so does
 /// `drain_timeout`.
-pub(crate) fn on_signals(context: Arc<Context>, drain_timeout: Duration) -> io::Result<()> {
+pub(crate) fn on_signals(
+    begin_drain: impl FnOnce() -> io::Result<()> + Send + 'static,
+    drain_timeout: Duration,
+) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let (sender, receiver) = mpsc::channel();
     thread::Builder::new().name("signals".into()).spawn(move || {
         signals.forever().take_while(|&signal| sender.send(signal).is_ok()).for_each(drop);
     })?;
-    let drain = move || drain_on_signal(&context, &receiver, drain_timeout);
+    let drain = move || drain_on_signal(begin_drain, &receiver, drain_timeout);
     thread::Builder::new().name("shutdown".into()).spawn(drain)?;
     Ok(())
 }
 
 #[expect(clippy::exit, reason = "clients that do not let go must not keep the process alive")]
-fn drain_on_signal(context: &Context, signals: &mpsc::Receiver<i32>, drain_timeout: Duration) {
+fn drain_on_signal(
+    begin_drain: impl FnOnce() -> io::Result<()>,
+    signals: &mpsc::Receiver<i32>,
+    drain_timeout: Duration,
+) {
     if signals.recv().is_err() {
         return;
     }
     info!("draining: answering what was received; a second signal stops at once");
-    if let Err(error) = context.begin_drain() {
+    if let Err(error) = begin_drain() {
         error!("the drain could not begin: {error}");
         process::exit(EXIT_FAILED);
     }

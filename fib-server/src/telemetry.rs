@@ -3,10 +3,8 @@
 use std::io::{self, IsTerminal};
 
 use clap::ValueEnum;
-use tracing::{Span, info_span, level_filters::LevelFilter};
+use tracing::{debug, level_filters::LevelFilter, warn};
 use tracing_subscriber::EnvFilter;
-
-use crate::strategy::StrategyKind;
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -32,8 +30,16 @@ pub fn init(format: LogFormat) {
     }
 }
 
-/// The span of one connection, around everything that is logged while it is served.
-#[must_use]
-pub fn connection_span(peer: &str, strategy: StrategyKind) -> Span {
-    info_span!("conn", peer, %strategy)
+/// Logs how a conversation ended, once, at its boundary.
+pub(crate) fn log_end(result: io::Result<()>) {
+    match result {
+        Ok(()) => debug!("closed"),
+        Err(error) if is_client_gone(error.kind()) => debug!("client gone: {error}"),
+        Err(error) => warn!("connection failed: {error}"),
+    }
+}
+
+fn is_client_gone(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
+    matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected)
 }

@@ -11,20 +11,19 @@ use tracing::warn;
 
 use crate::{
     connection::Connection,
-    context,
+    context::Context,
     session::{CHUNK_LEN, LINGER, NEWLINE_HINT, Session},
     telemetry,
 };
 
 /// Talks with one client until the conversation is over, and logs how it ended.
-pub(super) fn serve(mut connection: Connection) {
-    let strategy = connection.context.strategy();
-    let _span = telemetry::connection_span(&connection.peer, strategy).entered();
-    context::log_end(converse(&mut connection));
+pub(super) fn serve(mut connection: Connection, context: &Context) {
+    let _span = context.span(&connection).entered();
+    telemetry::log_end(converse(&mut connection, context));
 }
 
-fn converse(connection: &mut Connection) -> io::Result<()> {
-    let Connection { socket, session, context, .. } = connection;
+fn converse(connection: &mut Connection, context: &Context) -> io::Result<()> {
+    let Connection { socket, session, .. } = connection;
     let mut socket: &Socket = socket;
     socket.set_nonblocking(false)?;
     let mut chunk = [0; CHUNK_LEN];

@@ -9,11 +9,12 @@ use std::{fmt, num::NonZeroUsize, sync::Arc};
 
 use anyhow::Result;
 use clap::ValueEnum;
+use thiserror::Error;
 
 pub use self::{
     sequential::Sequential, thread_per_connection::ThreadPerConnection, tokio_tasks::TokioTasks,
 };
-use crate::{config::ConfigError, context::Context, listener::Listener};
+use crate::{context::Context, listener::Listener};
 
 /// One way of serving many clients. `tests/conformance.rs` proves the contract for each.
 ///
@@ -49,13 +50,25 @@ pub struct Knobs {
     pub io_threads: Option<NonZeroUsize>,
 }
 
+/// A knob that the strategy has no use for.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum BuildError {
+    /// There are no threads to be counted.
+    #[error("--io-threads has no meaning with --strategy {strategy}: it has no event loop")]
+    IoThreads {
+        /// The strategy.
+        strategy: StrategyKind,
+    },
+}
+
 impl StrategyKind {
     /// The strategy of this name. The only `match` over strategies that there is.
     ///
     /// # Errors
     ///
     /// Where a knob is set that the strategy has no use for.
-    pub fn build(self, mut knobs: Knobs) -> Result<Box<dyn Strategy>, ConfigError> {
+    pub fn build(self, mut knobs: Knobs) -> Result<Box<dyn Strategy>, BuildError> {
         let strategy: Box<dyn Strategy> = match self {
             Self::Sequential => Box::new(Sequential),
             Self::ThreadPerConnection => Box::new(ThreadPerConnection),
@@ -63,7 +76,7 @@ impl StrategyKind {
         };
         match knobs {
             Knobs { io_threads: None } => Ok(strategy),
-            Knobs { io_threads: Some(_) } => Err(ConfigError::IoThreads { strategy: self }),
+            Knobs { io_threads: Some(_) } => Err(BuildError::IoThreads { strategy: self }),
         }
     }
 }

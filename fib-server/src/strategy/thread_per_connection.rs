@@ -27,7 +27,8 @@ impl Strategy for ThreadPerConnection {
         thread::scope(|scope| {
             while let Some(connection) = accept_any(&listeners, context)? {
                 let thread = thread::Builder::new().name("conn".into()).stack_size(STACK_LEN);
-                if let Err(error) = thread.spawn_scoped(scope, move || blocking::serve(connection))
+                if let Err(error) =
+                    thread.spawn_scoped(scope, move || blocking::serve(connection, context))
                 {
                     warn!("no thread for a client: {error}; --max-connections lowers their number");
                 }

@@ -26,7 +26,7 @@ use tracing::{Instrument, warn};
 
 use crate::{
     connection::Connection,
-    context::{self, Context},
+    context::Context,
     listener::{Listener, accept_any},
     session::{CHUNK_LEN, LINGER, NEWLINE_HINT, Session},
     strategy::Strategy,
@@ -57,7 +57,7 @@ impl Strategy for TokioTasks {
         let mut tasks = JoinSet::new();
         // This thread has nothing else to do, and unlike a worker it is never held up by a task.
         while let Some(connection) = accept_any(&listeners, context)? {
-            tasks.spawn_on(serve(connection), runtime.handle());
+            tasks.spawn_on(serve(connection, Arc::clone(context)), runtime.handle());
             while tasks.try_join_next().is_some() {} // so that the set holds only those that live
         }
         drop(listeners);
@@ -66,13 +66,15 @@ impl Strategy for TokioTasks {
     }
 }
 
-async fn serve(mut connection: Connection) {
-    let span = telemetry::connection_span(&connection.peer, connection.context.strategy());
-    async { context::log_end(converse(&mut connection).await) }.instrument(span).await;
+async fn serve(mut connection: Connection, context: Arc<Context>) {
+    let span = context.span(&connection);
+    let conversation = converse(&mut connection, &context).instrument(span.clone());
+    let result = conversation.await;
+    span.in_scope(|| telemetry::log_end(result));
 }
 
-async fn converse(connection: &mut Connection) -> io::Result<()> {
-    let Connection { socket, session, context, .. } = connection;
+async fn converse(connection: &mut Connection, context: &Context) -> io::Result<()> {
+    let Connection { socket, session, .. } = connection;
     socket.set_nonblocking(true)?;
     let socket = sys::register(Arc::clone(socket))?;
     loop {

@@ -3,6 +3,7 @@
 //! A machine's speed drifts while it is measured. So the runs of all servers are mixed in random
 //! order, each on a fresh server, and a figure is the median over the repetitions.
 
+mod files;
 mod machine;
 mod record;
 mod table;
@@ -56,10 +57,10 @@ pub(crate) fn run(sh: &Shell, args: &BenchArgs) -> Result<()> {
     let budget = Budget::of(args);
     let record = measure(sh, &programs, &peers, budget, args.seed.unwrap_or_else(seed_of_now))?;
     table::print(&record);
-    let folder = record.write()?;
+    let folder = files::write(&record)?;
     say(&format!("\nwritten: {}", folder.display()));
     if let Some(host) = &args.record {
-        record.keep(sh, host)?;
+        files::keep(&record, sh, host)?;
     }
     check(&record)
 }

@@ -1,28 +1,12 @@
-//! Everything that a bench measured, as it is written and kept.
+//! Everything that a bench measured, as a document.
 
-use std::{
-    fmt::Write,
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
 use fib_client::report::Report;
 use serde::{Deserialize, Serialize};
-use xshell::{Shell, cmd};
-
-use crate::{
-    bench::table,
-    build::target_folder,
-    tools::{say, workspace},
-};
 
 /// Grows when a field changes its meaning or goes away.
 const SCHEMA_VERSION: u32 = 1;
-
-/// Where the table goes in a document that keeps it.
-const MARKERS: (&str, &str) = ("<!-- bench: begin -->", "<!-- bench: end -->");
 
 /// One bench.
 #[derive(Debug, Serialize, Deserialize)]
@@ -104,64 +88,12 @@ impl Record {
         let (schema_version, budget, date) = (SCHEMA_VERSION, budget.to_owned(), today());
         Self { schema_version, date, machine, budget, seed, servers, missing, cells: Vec::new() }
     }
-
-    /// Writes the report files where everything goes that can be made again.
-    pub(super) fn write(&self) -> Result<PathBuf> {
-        let folder = target_folder().join("bench");
-        fs::create_dir_all(&folder)?;
-        self.write_as(&folder, "report")?;
-        fs::write(folder.join("report.md"), table::markdown(self))?;
-        Ok(folder)
-    }
-
-    /// Keeps the result with the sources: raw data, machine facts, and the table in the documents.
-    pub(super) fn keep(&self, sh: &Shell, host: &str) -> Result<()> {
-        let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
-        ensure!(host.chars().all(plain), "--record {host}: letters, digits, - _ . only");
-        let folder = workspace().join("bench/record").join(host);
-        fs::create_dir_all(&folder)?;
-        self.write_as(&folder, &self.date)?;
-        for document in ["README.md", "docs/benchmarks.md"] {
-            replace_between_markers(&workspace().join(document), &table::markdown(self))?;
-        }
-        cmd!(sh, "git status --short -- bench README.md docs").quiet().run()?;
-        say(&format!("kept: {}", folder.display()));
-        Ok(())
-    }
-
-    fn write_as(&self, folder: &Path, name: &str) -> Result<()> {
-        let json = serde_json::to_string_pretty(self)?;
-        fs::write(folder.join(format!("{name}.json")), json + "\n")?;
-        fs::write(folder.join(format!("{name}.txt")), self.facts())?;
-        Ok(())
-    }
-
-    fn facts(&self) -> String {
-        let mut text = String::new();
-        let own =
-            [("date", &self.date), ("budget", &self.budget), ("seed", &self.seed.to_string())];
-        let own = own.map(|(name, value)| (name.to_owned(), value.clone()));
-        for (name, value) in own.iter().chain(&self.machine) {
-            writeln!(text, "{name:14} {value}").expect("writing to a String cannot fail");
-        }
-        text
-    }
 }
 
 pub(super) fn per_reply(cpu: Duration, report: &Report) -> Option<f64> {
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
     let replies = report.replies as f64;
     (report.replies > 0).then(|| cpu.as_secs_f64() * 1e6 / replies)
-}
-
-fn replace_between_markers(path: &Path, table: &str) -> Result<()> {
-    let (begin, end) = MARKERS;
-    let text = fs::read_to_string(path)?;
-    let (before, rest) =
-        text.split_once(begin).with_context(|| format!("{} has no {begin}", path.display()))?;
-    let (_, after) =
-        rest.split_once(end).with_context(|| format!("{} has no {end}", path.display()))?;
-    Ok(fs::write(path, format!("{before}{begin}\n\n{table}\n{end}{after}"))?)
 }
 
 /// The date in UTC, as the record's file name.

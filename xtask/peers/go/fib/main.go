@@ -1,18 +1,12 @@
-// The recursion as everybody writes it, for the Go compiler to do its best. Usage: fib N.
+// The recursion alone. Usage: fib N.
 package main
 
 import (
+	"fib"
 	"fmt"
 	"os"
 	"strconv"
 )
-
-func fib(n int) int {
-	if n <= 2 {
-		return 1
-	}
-	return fib(n-1) + fib(n-2)
-}
 
 func main() {
 	n, err := strconv.Atoi(os.Args[1])
@@ -20,5 +14,5 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: fib N")
 		os.Exit(2)
 	}
-	fmt.Println(fib(n))
+	fmt.Println(fib.Recursive(n))
 }

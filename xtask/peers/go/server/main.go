@@ -5,18 +5,12 @@ package main
 
 import (
 	"bytes"
+	"fib"
 	"fmt"
 	"net"
 	"os"
 	"strconv"
 )
-
-func fib(n int) int {
-	if n <= 2 {
-		return 1
-	}
-	return fib(n-1) + fib(n-2)
-}
 
 func main() {
 	listener, err := net.Listen("tcp", os.Args[1])
@@ -55,7 +49,7 @@ func serve(client net.Conn) {
 			if err != nil {
 				output = append(output, "ERR parse not a number\n"...)
 			} else {
-				output = strconv.AppendInt(output, int64(fib(n)), 10)
+				output = strconv.AppendInt(output, int64(fib.Recursive(n)), 10)
 				output = append(output, '\n')
 			}
 			rest = rest[end+1:]

@@ -1,0 +1,70 @@
+//! Where the result of a bench goes: report files, and for those worth it, the repository.
+
+use std::{
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+use xshell::{Shell, cmd};
+
+use crate::{
+    bench::{record::Record, table},
+    build::target_folder,
+    tools::{say, workspace},
+};
+
+/// Where the table goes in a document that keeps it.
+const MARKERS: (&str, &str) = ("<!-- bench: begin -->", "<!-- bench: end -->");
+
+/// Writes the report files where everything goes that can be made again.
+pub(super) fn write(record: &Record) -> Result<PathBuf> {
+    let folder = target_folder().join("bench");
+    fs::create_dir_all(&folder)?;
+    write_as(record, &folder, "report")?;
+    fs::write(folder.join("report.md"), table::markdown(record))?;
+    Ok(folder)
+}
+
+/// Keeps the result with the sources: raw data, machine facts, and the table in the documents.
+pub(super) fn keep(record: &Record, sh: &Shell, host: &str) -> Result<()> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    ensure!(host.chars().all(plain), "--record {host}: letters, digits, - _ . only");
+    let folder = workspace().join("bench/record").join(host);
+    fs::create_dir_all(&folder)?;
+    write_as(record, &folder, &record.date)?;
+    for document in ["README.md", "docs/benchmarks.md"] {
+        replace_between_markers(&workspace().join(document), &table::markdown(record))?;
+    }
+    cmd!(sh, "git status --short -- bench README.md docs").quiet().run()?;
+    say(&format!("kept: {}", folder.display()));
+    Ok(())
+}
+
+fn write_as(record: &Record, folder: &Path, name: &str) -> Result<()> {
+    let json = serde_json::to_string_pretty(record)?;
+    fs::write(folder.join(format!("{name}.json")), json + "\n")?;
+    fs::write(folder.join(format!("{name}.txt")), facts(record))?;
+    Ok(())
+}
+
+fn facts(record: &Record) -> String {
+    let Record { date, budget, seed, machine, .. } = record;
+    let mut text =
+        format!("{:14} {date}\n{:14} {budget}\n{:14} {seed}\n", "date", "budget", "seed");
+    for (name, value) in machine {
+        writeln!(text, "{name:14} {value}").expect("writing to a String cannot fail");
+    }
+    text
+}
+
+fn replace_between_markers(path: &Path, table: &str) -> Result<()> {
+    let (begin, end) = MARKERS;
+    let text = fs::read_to_string(path)?;
+    let (before, rest) =
+        text.split_once(begin).with_context(|| format!("{} has no {begin}", path.display()))?;
+    let (_, after) =
+        rest.split_once(end).with_context(|| format!("{} has no {end}", path.display()))?;
+    Ok(fs::write(path, format!("{before}{begin}\n\n{table}\n{end}{after}"))?)
+}
