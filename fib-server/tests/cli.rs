@@ -2,10 +2,12 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, Write},
     os::unix::net::UnixStream,
     process::{Command, Output},
 };
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::support::Server;
 
@@ -71,6 +73,34 @@ fn one_client_too_many_is_told_so() {
         assert_eq!(server.connect_until_served().ask("30"), "832040", "a place became free");
         assert!(server.stop().count("refused") >= 1);
     }
+}
+
+/// More than a library's tables may have been made for.
+#[test]
+fn five_thousand_clients_are_served_at_once() {
+    const CLIENTS: usize = 5_000;
+    if !raise_descriptor_limit(CLIENTS as u64 + 100) {
+        let told = b"SKIPPED, five thousand clients: the limit of open files is too low\n";
+        return io::stderr().write_all(told).unwrap();
+    }
+    for strategy in ["thread-per-connection", "tokio-tasks"] {
+        let server = Server::start(strategy, &[]);
+        let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
+        for client in &mut clients {
+            client.send("30\n");
+        }
+        for client in &mut clients {
+            assert_eq!(client.line(), "832040");
+        }
+        assert_eq!(server.stop().count("ok"), CLIENTS as u64);
+    }
+}
+
+fn raise_descriptor_limit(wanted: u64) -> bool {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: Some(wanted), ..limit };
+    limit.current.is_none_or(|current| current >= wanted)
+        || setrlimit(Resource::Nofile, raised).is_ok()
 }
 
 #[test]

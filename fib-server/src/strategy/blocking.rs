@@ -18,7 +18,6 @@ use crate::{
 
 /// Talks with one client until the conversation is over, and logs how it ended.
 pub(super) fn serve(mut connection: Connection, context: &Context) {
-    let _span = context.span(&connection).entered();
     telemetry::log_end(converse(&mut connection, context));
 }
 

@@ -19,7 +19,7 @@ pub struct Sequential;
 impl Strategy for Sequential {
     fn serve(self: Box<Self>, listeners: Vec<Listener>, context: &Arc<Context>) -> Result<()> {
         while let Some(connection) = accept_any(&listeners, context)? {
-            blocking::serve(connection, context);
+            context.span(&connection).in_scope(|| blocking::serve(connection, context));
         }
         Ok(())
     }

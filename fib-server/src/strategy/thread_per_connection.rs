@@ -3,10 +3,13 @@
 //! The lesson: a busy client takes its share of the CPU and no more, but each one costs a stack,
 //! and a short request waits behind the time slices of the long ones.
 
-use std::{sync::Arc, thread};
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+};
 
 use anyhow::Result;
-use tracing::warn;
+use tracing::{Span, warn};
 
 use crate::{
     context::Context,
@@ -23,13 +26,22 @@ pub struct ThreadPerConnection;
 
 impl Strategy for ThreadPerConnection {
     fn serve(self: Box<Self>, listeners: Vec<Listener>, context: &Arc<Context>) -> Result<()> {
+        // The registry of spans has room for 4,096 threads that open or close one. So this thread
+        // does both, and gets each span back from the client's thread when that is done with it.
+        let (done, spans) = mpsc::channel::<Span>();
         // Returning from the scope joins every thread, which is the drain.
         thread::scope(|scope| {
             while let Some(connection) = accept_any(&listeners, context)? {
+                spans.try_iter().for_each(drop);
+                let span = context.span(&connection);
+                let done = done.clone();
+                let client = move || {
+                    span.in_scope(|| blocking::serve(connection, context));
+                    // It cannot fail: the receiver outlives the scope.
+                    let _ = done.send(span);
+                };
                 let thread = thread::Builder::new().name("conn".into()).stack_size(STACK_LEN);
-                if let Err(error) =
-                    thread.spawn_scoped(scope, move || blocking::serve(connection, context))
-                {
+                if let Err(error) = thread.spawn_scoped(scope, client) {
                     warn!("no thread for a client: {error}; --max-connections lowers their number");
                 }
             }
