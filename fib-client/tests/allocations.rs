@@ -12,9 +12,9 @@ fn requests_allocate_nothing() {
         let plan = Plan {
             address: address.clone(),
             dialect: Dialect::Line,
-            connections: 2,
-            depth: 4,
-            threads: 1,
+            connections: 2.try_into().unwrap(),
+            depth: 4.try_into().unwrap(),
+            threads: 1.try_into().unwrap(),
             mix: "1=9,30=1".parse::<Mix>().unwrap(),
             until: Until::Replies(replies),
             timeout: std::time::Duration::from_secs(10),

@@ -2,6 +2,7 @@
 
 use std::{
     io::{Read, Write},
+    num::NonZeroUsize,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -22,9 +23,9 @@ fn plan(address: Address) -> Plan {
     Plan {
         address,
         dialect: Dialect::Line,
-        connections: 1,
-        depth: 1,
-        threads: 1,
+        connections: NonZeroUsize::MIN,
+        depth: NonZeroUsize::MIN,
+        threads: NonZeroUsize::MIN,
         mix: Mix::only(1),
         until: Until::Elapsed(Duration::from_millis(300)),
         timeout: Duration::from_secs(10),
@@ -43,11 +44,12 @@ fn failures(report: &Report) -> Vec<(&str, u64)> {
 
 #[test]
 fn so_many_replies_are_so_many() {
-    for (connections, depth, threads) in [(1, 1, 1), (3, 4, 2), (5, 7, 3)] {
+    for shape in [[1, 1, 1], [3, 4, 2], [5, 7, 3], [2, 1, 9]] {
+        let [connections, depth, threads] = shape.map(|it| NonZeroUsize::new(it).unwrap());
         let until = Until::Replies(1_001);
         let report = run(&Plan { connections, depth, threads, until, ..plan(honest()) });
         assert_eq!((report.replies, report.wrong_answers), (1_001, 0));
-        assert_eq!((report.connections.served, report.in_flight_at_end), (connections, 0));
+        assert_eq!((report.connections.served, report.in_flight_at_end), (shape[0], 0));
         assert!(report.failures.is_empty());
     }
 }
@@ -104,7 +106,7 @@ fn a_reply_too_many_is_unsolicited() {
 fn a_server_that_hangs_times_out_and_is_not_counted_as_fast() {
     let hanging = serve(|mut socket| while socket.read(&mut [0; 100]).is_ok_and(|len| len > 0) {});
     let timeout = Duration::from_millis(100);
-    let report = run(&Plan { timeout, connections: 2, ..plan(hanging) });
+    let report = run(&Plan { timeout, connections: 2.try_into().unwrap(), ..plan(hanging) });
     assert!(
         failures(&report).iter().all(|&(kind, count)| kind == "timeout" && count >= 2),
         "{report}"
@@ -124,7 +126,7 @@ fn a_starved_connection_shows() {
             }
         }
     });
-    let report = run(&Plan { connections: 3, ..plan(one_at_a_time) });
+    let report = run(&Plan { connections: 3.try_into().unwrap(), ..plan(one_at_a_time) });
     assert_eq!((report.connections.served, report.in_flight_at_end), (1, 3));
     assert!(report.to_string().contains("starved      2 connections"), "{report}");
 }

@@ -49,9 +49,9 @@ fn plan(args: &PerfArgs) -> Plan {
     Plan {
         address: args.server.server.clone(),
         dialect: args.server.dialect,
-        connections: args.connections.get(),
-        depth: args.depth.get(),
-        threads: args.threads.min(args.connections).get(),
+        connections: args.connections,
+        depth: args.depth,
+        threads: args.threads,
         mix: args.mix.clone().unwrap_or_else(|| Mix::only(n)),
         until: args.requests.map_or(Until::Elapsed(args.duration), Until::Replies),
         timeout: args.server.timeout,

@@ -46,7 +46,7 @@ impl Progress {
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
         Self {
-            replies: (0..plan.threads).map(|_| Padded::default()).collect(),
+            replies: (0..plan.running_threads()).map(|_| Padded::default()).collect(),
             stop: AtomicBool::new(false),
         }
     }
@@ -92,7 +92,7 @@ pub struct Outcome {
 ///
 /// # Panics
 ///
-/// If the plan has no threads, or a worker panics, which is a bug.
+/// If a worker panics, which is a bug.
 pub fn run(
     plan: &Plan,
     progress: &Progress,
@@ -100,7 +100,7 @@ pub fn run(
 ) -> io::Result<Outcome> {
     let target = Target::resolve(&plan.address)?;
     let mut workers = Vec::new();
-    for index in 0..plan.threads {
+    for index in 0..plan.running_threads() {
         workers.push(Worker::connect(plan, &target, index, each_reply.cloned())?);
     }
     let cpu_before = cpu_time();

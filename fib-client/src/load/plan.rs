@@ -1,6 +1,6 @@
 //! What load to make.
 
-use std::{str::FromStr, time::Duration};
+use std::{num::NonZeroUsize, str::FromStr, time::Duration};
 
 use fib_core::exact;
 use fib_proto::{Address, Dialect, encode_decimal, encode_request};
@@ -14,11 +14,11 @@ pub struct Plan {
     /// How it expects requests.
     pub dialect: Dialect,
     /// How many connections are kept open.
-    pub connections: usize,
+    pub connections: NonZeroUsize,
     /// How many requests each connection keeps under way.
-    pub depth: usize,
-    /// How many threads drive the connections.
-    pub threads: usize,
+    pub depth: NonZeroUsize,
+    /// How many threads drive the connections; no more than there are connections will run.
+    pub threads: NonZeroUsize,
     /// What is asked.
     pub mix: Mix,
     /// When it ends.
@@ -27,6 +27,12 @@ pub struct Plan {
     pub timeout: Duration,
     /// What the draws from the mix start from.
     pub seed: u64,
+}
+
+impl Plan {
+    pub(super) fn running_threads(&self) -> usize {
+        self.threads.min(self.connections).get()
+    }
 }
 
 /// When a load ends.

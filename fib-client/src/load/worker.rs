@@ -97,9 +97,10 @@ impl Worker {
         index: usize,
         each_reply: Option<mpsc::Sender<Duration>>,
     ) -> io::Result<Self> {
+        let threads = plan.running_threads();
         let budget = match plan.until {
             Until::Elapsed(_) => u64::MAX,
-            Until::Replies(replies) => share(replies, plan.threads as u64, index as u64),
+            Until::Replies(replies) => share(replies, threads as u64, index as u64),
         };
         let classes = plan.mix.classes();
         let mut worker = Self {
@@ -109,7 +110,7 @@ impl Worker {
             poll: Poll::new()?,
             slots: Vec::new(),
             traffic: Traffic {
-                depth: plan.depth,
+                depth: plan.depth.get(),
                 draw: Draw::new(plan, index),
                 scripts: classes.iter().map(|class| Script::new(class.n, plan.dialect)).collect(),
                 budget,
@@ -118,7 +119,7 @@ impl Worker {
                 each_reply,
             },
         };
-        for _ in (index..plan.connections).step_by(plan.threads) {
+        for _ in (index..plan.connections.get()).step_by(threads) {
             let line = worker.open(worker.slots.len())?;
             worker.slots.push(Slot { state: State::Up(line), was_served: false });
         }

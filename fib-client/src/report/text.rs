@@ -8,8 +8,8 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { server, depth, elapsed_s, replies, rate_per_s, connections, .. } = self;
         writeln!(f, "server       {server}, {} dialect", self.dialect)?;
-        let open = connections.open;
-        writeln!(f, "load         {open} connections, depth {depth}, {elapsed_s:.2} s")?;
+        let (open, mix) = (connections.open, self.mix());
+        writeln!(f, "load         {mix}, connections {open}, depth {depth}, {elapsed_s:.2} s")?;
         writeln!(
             f,
             "replies      {replies}, {rate_per_s:.0} reqs/s, {} wrong",
@@ -28,6 +28,10 @@ impl fmt::Display for Report {
 }
 
 impl Report {
+    fn mix(&self) -> String {
+        self.classes.iter().map(ClassReport::name).collect::<Vec<_>>().join(" + ")
+    }
+
     fn write_failures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let starved = self.connections.open - self.connections.served;
         if starved > 0 {
@@ -47,11 +51,16 @@ impl Report {
     }
 }
 
+impl ClassReport {
+    fn name(&self) -> String {
+        format!("fib({})", self.n)
+    }
+}
+
 impl fmt::Display for ClassReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { n, replies, latency } = self;
-        let name = format!("fib({n})");
-        write!(f, "  {name:<10} {latency}  ({replies} replies)")
+        let Self { replies, latency, .. } = self;
+        write!(f, "  {:<10} {latency}  ({replies} replies)", self.name())
     }
 }
 

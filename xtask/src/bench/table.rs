@@ -2,7 +2,7 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use crate::bench::record::{Cell, Record, Scenario};
+use crate::bench::record::{Cell, Missing, Record, Scenario};
 
 const HEADER: [&str; 8] = [
     "server",
@@ -16,17 +16,17 @@ const HEADER: [&str; 8] = [
 ];
 
 /// What the reader must know to read it.
-const LEGEND: &str = "Medians of the repetitions, ± half their spread. fib(30): mean time of one \
-    request on one connection; ours run --algorithm recursive, so everybody makes the same calls. \
-    req/s and latencies: fib(1), closed loop. CPU (user + system) and RSS: the server's whole \
-    process tree with 3 clients.";
+const LEGEND: &str = "\
+Medians of the repetitions, ± half their spread. fib(30): mean time of one request on one connection;
+ours run --algorithm recursive, so everybody makes the same calls. req/s and latencies: fib(1), closed
+loop. CPU (user + system) and RSS: the server's whole process tree with 3 clients.";
 
 #[expect(clippy::print_stdout, reason = "the table is the task's result")]
 pub(super) fn print(record: &Record) {
     let mut table = table(record);
     table.load_preset(presets::UTF8_FULL_CONDENSED);
     table.set_content_arrangement(ContentArrangement::Dynamic);
-    println!("{table}\n{LEGEND}");
+    println!("{table}\n{}{LEGEND}", gaps(record));
 }
 
 /// The same for documents, with the machine that it is true of.
@@ -36,11 +36,18 @@ pub(super) fn markdown(record: &Record) -> String {
     let fact = |name| record.machine.iter().find(|(it, _)| it == name).map_or("?", |it| &it.1);
     let machine = [fact("CPU"), fact("kernel"), fact("rustc"), fact("go"), fact("python3")];
     format!(
-        "{table}\n\n{LEGEND}\n\n{}, {} budget; {}.\n",
+        "{table}\n\n{}{LEGEND}\n\n{}, {} budget; {}.\n",
+        gaps(record),
         record.date,
         record.budget,
         machine.join("; ")
     )
+}
+
+/// Why a row is empty, and what fills it.
+fn gaps(record: &Record) -> String {
+    let gap = |it: &Missing| format!("{}: {} is missing; {}.\n\n", it.server, it.tool, it.install);
+    record.missing.iter().map(gap).collect()
 }
 
 fn table(record: &Record) -> Table {
@@ -50,8 +57,9 @@ fn table(record: &Record) -> Table {
         table.add_row(row(record, server));
     }
     for missing in &record.missing {
-        let how = format!("{} is missing; {}", missing.tool, missing.install);
-        table.add_row([missing.server.clone(), how]);
+        let mut row = vec![missing.server.as_str()];
+        row.resize(HEADER.len(), "-");
+        table.add_row(row);
     }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
