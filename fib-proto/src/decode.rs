@@ -110,6 +110,12 @@ impl Decoder {
         Self { limits }
     }
 
+    /// What it accepts.
+    #[must_use]
+    pub const fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// The first request or error in `input`; `None` when it takes more bytes to tell.
     ///
     /// After [`RequestError::TooLong`] the stream has no more requests: the rest of the line could

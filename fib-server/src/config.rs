@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::{
     Cli,
-    compute::Algorithm,
+    compute::{Algorithm, Inline},
     strategy::{BuildError, Knobs, Strategy, StrategyKind},
 };
 
@@ -23,8 +23,8 @@ pub struct Config {
     pub strategy: Box<dyn Strategy>,
     /// What a request may look like.
     pub protocol: Limits,
-    /// How F(n) is computed.
-    pub algorithm: Algorithm,
+    /// Who computes the answers, and how.
+    pub compute: Inline,
     /// How many cores may be used, if not all.
     pub cores: Option<NonZeroUsize>,
     /// How many clients are served at once.
@@ -84,7 +84,7 @@ impl TryFrom<Cli> for Config {
             kind: cli.strategy,
             strategy: cli.strategy.build(Knobs { io_threads: cli.io_threads })?,
             protocol: Limits { dialect: cli.dialect, max_line: cli.max_line, max_n },
-            algorithm: cli.algorithm,
+            compute: cli.compute.build(cli.algorithm),
             cores: cli.cores,
             max_connections: cli.max_connections,
             drain_timeout: cli.drain_timeout,

@@ -7,7 +7,7 @@ use socket2::Socket;
 use tracing::{Span, info_span};
 
 use crate::{
-    compute::{Algorithm, Inline},
+    compute::Inline,
     connection::{Connection, Connections},
     session::{InputEnd, Session},
     shutdown::Latch,
@@ -32,13 +32,13 @@ impl Context {
     pub fn new(
         strategy: String,
         limits: Limits,
-        algorithm: Algorithm,
+        compute: Inline,
         max_connections: usize,
     ) -> io::Result<Self> {
         Ok(Self {
             strategy,
             limits,
-            compute: Inline::new(algorithm),
+            compute,
             connections: Arc::new(Connections::new(max_connections)),
             latch: Latch::new()?,
         })

@@ -32,14 +32,14 @@ use crate::{connection::Tally, context::Context, listener::Listener};
 
 /// Listens, serves until a signal begins the drain, and returns when the last client is gone.
 pub fn run(config: Config) -> Result<()> {
-    let Config { addresses, strategy, kind, protocol, algorithm, cores, .. } = config;
+    let Config { addresses, strategy, kind, protocol, compute, cores, .. } = config;
     if let Some(cores) = cores {
         cores::limit_to(cores)?;
     }
     connection::reserve_descriptors(config.max_connections)?;
     let listeners =
         addresses.iter().map(Listener::bind).collect::<Result<Vec<_>>>().context("listening")?;
-    let context = Context::new(kind.to_string(), protocol, algorithm, config.max_connections);
+    let context = Context::new(kind.to_string(), protocol, compute, config.max_connections);
     let context = Arc::new(context.context("creating the latch")?);
     let drained = Arc::clone(&context);
     shutdown::on_signals(move || drained.begin_drain(), config.drain_timeout)

@@ -39,7 +39,6 @@ const NEWLINE_PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Session {
     decoder: Decoder,
-    dialect: Dialect,
     /// Bytes received; those before `taken` are already decoded.
     input: Vec<u8>,
     taken: usize,
@@ -90,7 +89,6 @@ impl Session {
     pub const fn new(limits: Limits, now: Instant) -> Self {
         Self {
             decoder: Decoder::new(limits),
-            dialect: limits.dialect,
             input: Vec::new(),
             taken: 0,
             input_state: InputState::Open,
@@ -179,7 +177,7 @@ impl Session {
     pub fn deadline(&self) -> Option<Instant> {
         let pending = &self.input[self.taken..];
         let suspicious = self.newline_hint == Hint::Open
-            && self.dialect == Dialect::Line
+            && self.decoder.limits().dialect == Dialect::Line
             && !pending.is_empty()
             && pending.iter().all(u8::is_ascii_digit);
         suspicious.then(|| self.received_at + NEWLINE_PATIENCE)

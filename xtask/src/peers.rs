@@ -10,8 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use procfs::process::{Process, Stat, all_processes};
+use rustix::process::{Pid, Signal, kill_process};
 use xshell::{Shell, cmd};
 
 use crate::{
@@ -146,7 +147,7 @@ impl Server {
 
     /// Ends the server as an operator would, and checks that it ended well.
     pub(crate) fn stop(mut self) -> Result<()> {
-        self.terminate()?;
+        kill_process(Pid::from_child(&self.child), Signal::TERM).context("the server is gone")?;
         let deadline = Instant::now() + Duration::from_secs(5);
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait()? {
@@ -155,13 +156,7 @@ impl Server {
             }
             thread::sleep(Duration::from_millis(5));
         }
-        anyhow::bail!("the server does not end")
-    }
-
-    fn terminate(&self) -> Result<()> {
-        let pid = self.child.id().to_string();
-        ensure!(Command::new("kill").arg(pid).status()?.success(), "the server is gone");
-        Ok(())
+        bail!("the server does not end")
     }
 
     /// The server and all that descend from it.
@@ -181,11 +176,12 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let children = self.tree().unwrap_or_default();
+        let tree = self.tree().unwrap_or_default();
+        let descendants = tree.iter().skip(1).filter_map(|stat| Pid::from_raw(stat.pid));
         let _ = self.child.kill();
         let _ = self.child.wait();
-        for child in children.iter().skip(1) {
-            let _ = Command::new("kill").args(["-9", &child.pid.to_string()]).status();
+        for descendant in descendants {
+            let _ = kill_process(descendant, Signal::KILL);
         }
     }
 }

@@ -83,7 +83,7 @@ fn load(
             }
             ticker.tell(&progress, &each_reply, people)?;
         }
-        ticker.tell_rest(&each_reply, people)?;
+        tell_each(&each_reply, people)?;
         Ok(load.join().expect("the load panicked")?)
     })
 }
@@ -112,7 +112,7 @@ impl Ticker {
     ) -> io::Result<()> {
         thread::sleep(Self::NAP);
         if self.preset == Some(Preset::Perf1) {
-            return self.tell_rest(each_reply, people);
+            return tell_each(each_reply, people);
         }
         if Instant::now() >= self.next {
             let replies = progress.replies();
@@ -122,15 +122,10 @@ impl Ticker {
         }
         Ok(())
     }
+}
 
-    #[expect(clippy::unused_self, reason = "it is the last of what is told")]
-    fn tell_rest(
-        &self,
-        each_reply: &mpsc::Receiver<Duration>,
-        people: &mut dyn Write,
-    ) -> io::Result<()> {
-        each_reply.try_iter().try_for_each(|it| writeln!(people, "{:.6}", it.as_secs_f64()))
-    }
+fn tell_each(each_reply: &mpsc::Receiver<Duration>, people: &mut dyn Write) -> io::Result<()> {
+    each_reply.try_iter().try_for_each(|it| writeln!(people, "{:.6}", it.as_secs_f64()))
 }
 
 fn write_json(report: &Report, path: &Path) -> Result<()> {

@@ -2,8 +2,6 @@
 
 mod inline;
 
-use std::fmt;
-
 use clap::ValueEnum;
 use fib_core::{Decimal, exact, fib, recursive};
 
@@ -15,6 +13,16 @@ pub enum ComputeKind {
     /// The thread that read the request computes the answer
     #[default]
     Inline,
+}
+
+impl ComputeKind {
+    /// The way of this name, for this algorithm.
+    #[must_use]
+    pub const fn build(self, algorithm: Algorithm) -> Inline {
+        match self {
+            Self::Inline => Inline::new(algorithm),
+        }
+    }
 }
 
 /// How F(n) is computed.
@@ -54,13 +62,4 @@ pub enum Answer {
     Word(u64),
     /// A larger one.
     Decimal(Decimal),
-}
-
-impl fmt::Display for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Word(word) => fmt::Display::fmt(word, f),
-            Self::Decimal(decimal) => fmt::Display::fmt(decimal, f),
-        }
-    }
 }

@@ -3,11 +3,12 @@
 use std::{
     io::{self, Read, Write},
     net::Shutdown,
+    panic::{self, AssertUnwindSafe},
     time::{Duration, Instant},
 };
 
 use socket2::Socket;
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::{
     connection::Connection,
@@ -17,8 +18,15 @@ use crate::{
 };
 
 /// Talks with one client until the conversation is over, and logs how it ended.
+///
+/// A panic is a bug, and costs the client who met it its connection, and nobody else anything.
 pub(super) fn serve(mut connection: Connection, context: &Context) {
-    telemetry::log_end(converse(&mut connection, context));
+    let conversation = AssertUnwindSafe(|| converse(&mut connection, context));
+    if let Ok(result) = panic::catch_unwind(conversation) {
+        telemetry::log_end(result);
+    } else {
+        error!("the conversation panicked");
+    }
 }
 
 fn converse(connection: &mut Connection, context: &Context) -> io::Result<()> {
@@ -52,27 +60,30 @@ fn send(mut socket: &Socket, session: &mut Session) -> io::Result<()> {
 
 /// One read. While digits wait for their newline, it also looks at the clock.
 fn read(socket: &mut &Socket, session: &mut Session, chunk: &mut [u8]) -> io::Result<usize> {
-    while let Some(deadline) = session.deadline() {
-        let patience = deadline.saturating_duration_since(Instant::now());
-        socket.set_read_timeout(Some(patience.max(Duration::from_millis(1))))?;
-        let result = socket.read(chunk);
-        socket.set_read_timeout(None)?;
+    loop {
+        let result = match session.deadline() {
+            Some(deadline) => read_until(deadline, socket, chunk),
+            None => socket.read(chunk),
+        };
         match result {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if is_timeout(&error) => {
                 if session.newline_is_missing(Instant::now()) {
                     warn!("{NEWLINE_HINT}");
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return result,
         }
     }
-    loop {
-        match socket.read(chunk) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
+}
+
+fn read_until(deadline: Instant, socket: &mut &Socket, chunk: &mut [u8]) -> io::Result<usize> {
+    // A timeout of zero would mean none at all.
+    let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    socket.set_read_timeout(Some(left))?;
+    let result = socket.read(chunk);
+    socket.set_read_timeout(None)?;
+    result
 }
 
 /// Ends the output, then reads the client's leftovers away, so that closing does not reset the

@@ -91,12 +91,11 @@ fn measure(
     let (servers, missing) = participants(peers);
     let mut record = Record::new(machine::facts(sh), budget.name, seed, servers, missing);
     let bar = progress(runs.len(), budget);
-    for (repetition, peer, scenario) in runs {
-        bar.set_message(format!("{}: {}", peer.name, scenario.title()));
-        if let Some(server) = peer.start()? {
-            let cell = run_cell(programs, peer, scenario, &server, budget)
-                .with_context(|| format!("{}: {}", peer.name, scenario.title()))?;
-            record.cells.push(Cell { repetition, ..cell });
+    for run in runs {
+        bar.set_message(run.title());
+        if let Some(server) = run.peer.start()? {
+            let cell = run.measure(programs, &server, budget).with_context(|| run.title())?;
+            record.cells.push(cell);
         }
         bar.inc(1);
     }
@@ -104,14 +103,22 @@ fn measure(
     Ok(record)
 }
 
+/// One server under one load, once.
+#[derive(Clone, Copy, Debug)]
+struct Run<'a> {
+    peer: &'a Peer,
+    scenario: Scenario,
+    repetition: usize,
+}
+
 /// All runs, the repetitions one after the other, each in an order of its own.
-fn schedule(peers: &[Peer], budget: Budget, seed: u64) -> Vec<(usize, &Peer, Scenario)> {
+fn schedule(peers: &[Peer], budget: Budget, seed: u64) -> Vec<Run<'_>> {
     let mut rng = Rng::with_seed(seed);
     let mut runs = Vec::new();
     for repetition in 0..budget.repetitions {
         let present = peers.iter().filter(|peer| matches!(peer.start, Start::Command { .. }));
         let mut round: Vec<_> = present
-            .flat_map(|peer| Scenario::ALL.map(|scenario| (repetition, peer, scenario)))
+            .flat_map(|peer| Scenario::ALL.map(|scenario| Run { peer, scenario, repetition }))
             .collect();
         rng.shuffle(&mut round);
         runs.extend(round);
@@ -135,25 +142,25 @@ fn participants(peers: &[Peer]) -> (Vec<String>, Vec<Missing>) {
     (present, missing)
 }
 
-fn run_cell(
-    programs: &Programs,
-    peer: &Peer,
-    scenario: Scenario,
-    server: &Server,
-    budget: Budget,
-) -> Result<Cell> {
-    let before = server.usage()?;
-    let report = load(programs, scenario, server.address(), budget)?;
-    let after = server.usage()?;
-    let cpu = after.cpu.saturating_sub(before.cpu);
-    Ok(Cell {
-        server: peer.name.clone(),
-        scenario,
-        repetition: 0,
-        server_cpu_us_per_reply: record::per_reply(cpu, &report),
-        rss_bytes: after.rss_bytes,
-        report,
-    })
+impl Run<'_> {
+    fn title(&self) -> String {
+        format!("{}: {}", self.peer.name, self.scenario.title())
+    }
+
+    fn measure(&self, programs: &Programs, server: &Server, budget: Budget) -> Result<Cell> {
+        let before = server.usage()?;
+        let report = load(programs, self.scenario, server.address(), budget)?;
+        let after = server.usage()?;
+        let cpu = after.cpu.saturating_sub(before.cpu);
+        Ok(Cell {
+            server: self.peer.name.clone(),
+            scenario: self.scenario,
+            repetition: self.repetition,
+            server_cpu_us_per_reply: record::per_reply(cpu, &report),
+            rss_bytes: after.rss_bytes,
+            report,
+        })
+    }
 }
 
 fn load(programs: &Programs, scenario: Scenario, address: &str, budget: Budget) -> Result<Report> {

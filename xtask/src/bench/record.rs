@@ -1,6 +1,6 @@
 //! Everything that a bench measured, as a document.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fib_client::report::Report;
 use serde::{Deserialize, Serialize};
@@ -98,7 +98,7 @@ pub(super) fn per_reply(cpu: Duration, report: &Report) -> Option<f64> {
 
 /// The date in UTC, as the record's file name.
 fn today() -> String {
-    let output = std::process::Command::new("date").args(["-u", "+%Y-%m-%d"]).output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    text.unwrap_or_else(|_| "undated".to_owned())
+    let mut now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    now.truncate("2026-01-01".len());
+    now
 }

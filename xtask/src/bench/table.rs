@@ -17,9 +17,10 @@ const HEADER: [&str; 8] = [
 
 /// What the reader must know to read it.
 const LEGEND: &str = "\
-Medians of the repetitions, ± half their spread. fib(30): mean time of one request on one connection;
-ours run --algorithm recursive, so everybody makes the same calls. req/s and latencies: fib(1), closed
-loop. CPU (user + system) and RSS: the server's whole process tree with 3 clients.";
+Medians of the repetitions, ± half their spread. fib(30): mean time of one request on one
+connection; ours run --algorithm recursive, so everybody makes the same calls. req/s and
+latencies: fib(1), closed loop. CPU (user + system) and RSS: the server's whole process tree
+with 3 clients.";
 
 #[expect(clippy::print_stdout, reason = "the table is the task's result")]
 pub(super) fn print(record: &Record) {
@@ -34,7 +35,8 @@ pub(super) fn markdown(record: &Record) -> String {
     let mut table = table(record);
     table.load_preset(presets::ASCII_MARKDOWN);
     let fact = |name| record.machine.iter().find(|(it, _)| it == name).map_or("?", |it| &it.1);
-    let machine = [fact("CPU"), fact("kernel"), fact("rustc"), fact("go"), fact("python3")];
+    let kernel = format!("Linux {}", fact("kernel"));
+    let machine = [fact("CPU"), &kernel, fact("rustc"), fact("go"), fact("python3"), fact("pypy3")];
     format!(
         "{table}\n\n{}{LEGEND}\n\n{}, {} budget; {}.\n",
         gaps(record),
