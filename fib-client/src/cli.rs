@@ -69,7 +69,7 @@ pub(crate) struct PerfArgs {
     #[arg(long, value_name = "N", default_value = "1")]
     pub(crate) depth: NonZeroUsize,
 
-    /// Ask for F(N) [default: 1]
+    /// Ask for F(N) [default: 1, and 30 with perf1]
     #[arg(short, value_name = "N", conflicts_with = "mix")]
     pub(crate) n: Option<u64>,
 

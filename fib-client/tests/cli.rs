@@ -64,6 +64,7 @@ fn usage_errors_are_told_as_such() {
         &["perf", "-c", "0"],
         &["perf", "--requests", "1", "-d", "1s"],
         &["perf", "--dialect", "talk"],
+        &["perf", "--dialect", "classic", "--depth", "2"],
         &["get"],
         &[],
     ] {

@@ -16,12 +16,25 @@ pub fn encode_request(n: u64, out: &mut Vec<u8>) {
 }
 
 /// Appends the reply line for a value that fits a machine word.
+///
+/// ```
+/// let mut wire = Vec::new();
+/// fib_proto::encode_value(832_040, &mut wire);
+/// assert_eq!(wire, b"832040\n");
+/// ```
 #[inline]
 pub fn encode_value(value: u64, out: &mut Vec<u8>) {
     encode_decimal(itoa::Buffer::new().format(value), out);
 }
 
-/// Appends the reply line for a value already in decimal digits.
+/// Appends the reply line for a value already in decimal digits, which is not checked in release
+/// builds.
+///
+/// ```
+/// let mut wire = Vec::new();
+/// fib_proto::encode_decimal("354224848179261915075", &mut wire);
+/// assert_eq!(wire, b"354224848179261915075\n");
+/// ```
 #[inline]
 pub fn encode_decimal(digits: &str, out: &mut Vec<u8>) {
     debug_assert!(digits.bytes().all(|byte| byte.is_ascii_digit()), "not a number: {digits}");

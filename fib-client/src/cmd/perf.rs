@@ -15,18 +15,24 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use clap::{CommandFactory, error::ErrorKind};
 use fib_client::{
     load::{self, Mix, Outcome, Plan, Progress, Until},
     report::Report,
 };
+use fib_proto::Dialect;
 use signal_hook::consts::SIGINT;
 
-use crate::cli::{PerfArgs, Preset};
+use crate::cli::{Cli, PerfArgs, Preset};
 
 const EXIT_WRONG_ANSWERS: u8 = 4;
 const EXIT_INTERRUPTED: u8 = 130;
 
 pub(crate) fn run(args: &PerfArgs) -> Result<ExitCode> {
+    if args.server.dialect == Dialect::Classic && args.depth.get() > 1 {
+        let told = "--depth must be 1 with --dialect classic: it has no end of a request";
+        Cli::command().error(ErrorKind::ArgumentConflict, told).exit();
+    }
     let plan = plan(args);
     let interrupted = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(SIGINT, Arc::clone(&interrupted)).context("handling Ctrl-C")?;

@@ -15,7 +15,8 @@ pub struct Plan {
     pub dialect: Dialect,
     /// How many connections are kept open.
     pub connections: NonZeroUsize,
-    /// How many requests each connection keeps under way.
+    /// How many requests each connection keeps under way; more than one needs [`Dialect::Line`],
+    /// because a classic request has no end.
     pub depth: NonZeroUsize,
     /// How many threads drive the connections; no more than there are connections will run.
     pub threads: NonZeroUsize,
