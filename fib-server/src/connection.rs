@@ -14,7 +14,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::Socket;
 use tracing::{debug, warn};
 
-use crate::session::{RequestCounts, Session};
+use crate::session::{CHUNK_LEN, RequestCounts, Session};
 
 /// Descriptors that are no client's: listeners, logs, wake-ups, a runtime's own.
 const OWN_DESCRIPTORS: u64 = 64;
@@ -153,14 +153,11 @@ fn end_input(socket: &Socket) {
 /// Reads away what has come: closing a socket with unread bytes would reset the connection, and
 /// could take the reply from under the client.
 fn discard_received(mut socket: &Socket) -> io::Result<()> {
-    let mut discarded = [0; 1024];
-    loop {
-        match socket.read(&mut discarded) {
-            Ok(0) => return Ok(()),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error),
-        }
+    // Enough for an honest client's first requests, and no more of this thread's time.
+    let mut discarded = [0; CHUNK_LEN];
+    match socket.read(&mut discarded) {
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -12,6 +12,7 @@ for_each_strategy! {{
     bad_lines_are_told_and_survived,
     an_unfinished_line_is_told,
     a_long_line_is_told_and_closed,
+    an_endless_line_is_cut_off,
     a_large_answer_arrives_whole,
     a_batch_larger_than_all_buffers_is_answered,
     the_recursion_is_the_other_algorithm,
@@ -106,6 +107,14 @@ fn a_long_line_is_told_and_closed(strategy: &str) {
         client.send_in_vain(b"\n8\n");
         assert_eq!(client.rest(), format!("13\n{told}"), "after {len} bytes");
     }
+    assert_eq!(server.connect().ask("30"), "832040");
+}
+
+/// Waiting for the client to read its last reply must not become serving it for ever.
+fn an_endless_line_is_cut_off(strategy: &str) {
+    let server = Server::start(strategy, &[]);
+    let mut client = server.connect();
+    assert!(client.send_until_cut_off(&[b'9'; 4096]), "it is still being read");
     assert_eq!(server.connect().ask("30"), "832040");
 }
 

@@ -163,6 +163,17 @@ impl Client {
         let _ = self.socket.get_mut().write_all(bytes);
     }
 
+    /// Sends the same again and again; whether the server put an end to it.
+    pub(crate) fn send_until_cut_off(&mut self, bytes: &[u8]) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if self.socket.get_mut().write_all(bytes).is_err() {
+                return true;
+            }
+        }
+        false
+    }
+
     /// The same connection, for another thread.
     pub(crate) fn another_end(&self) -> Self {
         Self { socket: BufReader::new(self.socket.get_ref().try_clone().unwrap()) }

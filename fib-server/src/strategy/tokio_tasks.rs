@@ -14,10 +14,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use socket2::Socket;
 use tokio::{
-    io::{
-        Interest,
-        unix::{AsyncFd, AsyncFdReadyGuard},
-    },
+    io::unix::{AsyncFd, AsyncFdReadyGuard},
     runtime,
     task::JoinSet,
     time,
@@ -113,7 +110,7 @@ async fn receive(
     loop {
         let Some(mut ready) = readable(socket, session).await? else { continue };
         let mut chunk = [0; CHUNK_LEN];
-        let Ok(len) = ready.try_io(|socket| (&**socket.get_ref()).read(&mut chunk)) else {
+        let Ok(len) = ready.try_io(|socket| read(socket, &mut chunk)) else {
             continue;
         };
         match len? {
@@ -149,10 +146,22 @@ async fn readable<'a>(
 /// connection before the client has read its last reply.
 async fn linger(socket: &AsyncFd<Arc<Socket>>) -> io::Result<()> {
     socket.get_ref().shutdown(Shutdown::Write)?;
-    let discard = socket.async_io(Interest::READABLE, |socket| {
-        let mut discarded = [0; CHUNK_LEN];
-        while (&**socket).read(&mut discarded)? > 0 {}
-        Ok(())
-    });
-    time::timeout(LINGER, discard).await.unwrap_or(Ok(()))
+    time::timeout(LINGER, discard_all(socket)).await.unwrap_or(Ok(()))
+}
+
+/// A chunk each time it waits: a client that never stops must not keep the worker to itself.
+async fn discard_all(socket: &AsyncFd<Arc<Socket>>) -> io::Result<()> {
+    loop {
+        let mut ready = socket.readable().await?;
+        if let Ok(len) = ready.try_io(|socket| read(socket, &mut [0; CHUNK_LEN]))
+            && len? == 0
+        {
+            return Ok(());
+        }
+    }
+}
+
+fn read(socket: &AsyncFd<Arc<Socket>>, chunk: &mut [u8]) -> io::Result<usize> {
+    let mut socket: &Socket = socket.get_ref();
+    socket.read(chunk)
 }
