@@ -61,12 +61,6 @@ impl Progress {
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
-
-    /// Whether the load was told to end.
-    #[must_use]
-    pub fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
 }
 
 /// What a load found out.
@@ -92,12 +86,13 @@ pub struct Outcome {
 ///
 /// # Panics
 ///
-/// If a worker panics, which is a bug.
+/// If `progress` was made for another plan, or a worker panics, which is a bug.
 pub fn run(
     plan: &Plan,
     progress: &Progress,
     each_reply: Option<&mpsc::Sender<Duration>>,
 ) -> io::Result<Outcome> {
+    assert_eq!(progress.replies.len(), plan.running_threads(), "progress of another plan");
     let target = Target::resolve(&plan.address)?;
     let mut workers = Vec::new();
     for index in 0..plan.running_threads() {

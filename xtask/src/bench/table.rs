@@ -161,3 +161,21 @@ fn micros(nanos: Option<u64>) -> Option<f64> {
 fn to_f64(count: u64) -> f64 {
     count as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        let told = [0.0, 7.25, 999.5, 1_000.0, 65_302.6, 1_234_567.89].map(|it| number(it, 0));
+        assert_eq!(told, ["0", "7", "1,000", "1,000", "65,303", "1,234,568"]);
+        assert_eq!(number(1_234.567, 2), "1,234.57");
+    }
+
+    #[test]
+    fn median_is_the_middle() {
+        let told = [&[3.0][..], &[1.0, 9.0], &[1.0, 2.0, 9.0]].map(|it| number(median(it), 1));
+        assert_eq!(told, ["3.0", "5.0", "2.0"]);
+    }
+}
