@@ -9,7 +9,7 @@ fn main() {
 }
 
 /// Items are calls of the tree.
-#[divan::bench(args = [20, 25, 30, 35])]
+#[divan::bench(args = [20, 30, 40])]
 fn recursive(bencher: Bencher<'_, '_>, n: u64) {
     let calls = fib_core::cost(n).expect("n is in range");
     bencher.counter(ItemsCount::new(calls)).bench(|| fib_core::recursive(black_box(n)));

@@ -11,16 +11,31 @@ mod peers;
 mod tidy;
 mod tools;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::Parser;
 use xshell::Shell;
 
-use crate::flags::{Flags, Task};
+use crate::{
+    flags::{Flags, Task},
+    tools::say,
+};
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run(Flags::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("xtask: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(flags: Flags) -> Result<()> {
     let sh = Shell::new()?;
     sh.change_dir(tools::workspace());
-    match Flags::parse().task {
+    match flags.task {
         Task::Bench(args) => bench::run(&sh, &args),
         Task::Build => build::run(&sh),
         Task::Ci => ci::run(&sh),
