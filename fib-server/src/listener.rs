@@ -1,12 +1,7 @@
 //! Where clients come in: TCP and Unix sockets behind one type, and a blocking accept over all.
 
 use std::{
-    fs, io,
-    net::{SocketAddr, ToSocketAddrs},
-    os::unix::fs::FileTypeExt,
-    path::Path,
-    thread,
-    time::Duration,
+    fs, io, net::ToSocketAddrs, os::unix::fs::FileTypeExt, path::Path, thread, time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -57,20 +52,28 @@ impl Listener {
 
     /// Accepts the client that waits longest, if there is one.
     fn accept(&self, context: &Context) -> Accepted {
-        match self.socket.accept() {
-            Ok((socket, peer)) => match without_delay(&socket, &peer) {
-                Ok(()) => {
-                    context.admit(socket, name(&peer)).map_or(Accepted::Nothing, Accepted::Client)
-                }
-                Err(error) => nothing(&error),
-            },
+        match self.accept_socket() {
+            Ok((socket, peer)) => {
+                context.admit(socket, peer).map_or(Accepted::Nothing, Accepted::Client)
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Accepted::NobodyWaits,
             Err(error) if is_short_of_resources(&error) => {
                 warn!("cannot accept: {error}");
                 Accepted::NoResources
             }
-            Err(error) => nothing(&error),
+            Err(error) => {
+                debug!("a client was gone before it was accepted: {error}");
+                Accepted::Nothing
+            }
         }
+    }
+
+    fn accept_socket(&self) -> io::Result<(Socket, String)> {
+        let (socket, peer) = self.socket.accept()?;
+        let Some(peer) = peer.as_socket() else { return Ok((socket, "unix".to_owned())) };
+        // Replies are small and somebody waits for each: Nagle's algorithm would hold them back.
+        socket.set_tcp_nodelay(true)?;
+        Ok((socket, peer.to_string()))
     }
 }
 
@@ -172,20 +175,6 @@ fn listen(domain: Domain, address: &SockAddr) -> io::Result<Socket> {
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(socket)
-}
-
-/// Replies are small and somebody waits for each: Nagle's algorithm would hold them back.
-fn without_delay(socket: &Socket, peer: &SockAddr) -> io::Result<()> {
-    if peer.as_socket().is_some() { socket.set_tcp_nodelay(true) } else { Ok(()) }
-}
-
-fn name(peer: &SockAddr) -> String {
-    peer.as_socket().map_or_else(|| "unix".to_owned(), |address: SocketAddr| address.to_string())
-}
-
-fn nothing(error: &io::Error) -> Accepted {
-    debug!("a client was gone before it was accepted: {error}");
-    Accepted::Nothing
 }
 
 fn is_short_of_resources(error: &io::Error) -> bool {
