@@ -80,53 +80,66 @@ fn load(
     let progress = Progress::new(plan);
     let (sender, each_reply) = mpsc::channel();
     let sender = (preset == Some(Preset::Perf1)).then_some(sender);
+    let watcher = thread::current();
     thread::scope(|scope| {
-        let load = scope.spawn(|| load::run(plan, &progress, sender.as_ref()));
-        let mut ticker = Ticker::new(preset);
-        while !load.is_finished() {
-            if interrupted.load(Ordering::Relaxed) {
+        let load = scope.spawn(|| {
+            let outcome = load::run(plan, &progress, sender.as_ref());
+            watcher.unpark();
+            outcome
+        });
+        let mut ticker = Ticker::new();
+        let told = loop {
+            if load.is_finished() {
+                break tell_each(&each_reply, people);
+            }
+            let told = match preset {
+                Some(Preset::Perf1) => tell_each(&each_reply, people),
+                Some(Preset::Perf2) | None => ticker.tell(&progress, people),
+            };
+            if told.is_err() || interrupted.load(Ordering::Relaxed) {
                 progress.stop();
             }
-            ticker.tell(&progress, &each_reply, people)?;
-        }
-        tell_each(&each_reply, people)?;
-        Ok(load.join().expect("the load panicked")?)
+            if told.is_err() {
+                break told;
+            }
+            thread::park_timeout(ticker.nap());
+        };
+        let outcome = load.join().expect("the load panicked")?;
+        told.context("telling how it goes")?;
+        Ok(outcome)
     })
 }
 
-/// Tells what the original demo's clients told: `perf1` each time, the others a rate each second.
+/// Tells a rate each second, as the original demo's second client did.
 struct Ticker {
-    preset: Option<Preset>,
-    next: Instant,
+    last: Instant,
     told: u64,
 }
 
 impl Ticker {
     const PERIOD: Duration = Duration::from_secs(1);
-    /// How soon the end of the load, or Ctrl-C, is noticed.
-    const NAP: Duration = Duration::from_millis(10);
+    /// How soon Ctrl-C is noticed, and a reply of perf1 is told.
+    const NAP: Duration = Duration::from_millis(50);
 
-    fn new(preset: Option<Preset>) -> Self {
-        Self { preset, next: Instant::now() + Self::PERIOD, told: 0 }
+    fn new() -> Self {
+        Self { last: Instant::now(), told: 0 }
     }
 
-    fn tell(
-        &mut self,
-        progress: &Progress,
-        each_reply: &mpsc::Receiver<Duration>,
-        people: &mut dyn Write,
-    ) -> io::Result<()> {
-        thread::sleep(Self::NAP);
-        if self.preset == Some(Preset::Perf1) {
-            return tell_each(each_reply, people);
+    fn nap(&self) -> Duration {
+        Self::PERIOD.saturating_sub(self.last.elapsed()).min(Self::NAP)
+    }
+
+    /// The rate since it was told last: over the time that it really was, not over one second.
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+    fn tell(&mut self, progress: &Progress, people: &mut dyn Write) -> io::Result<()> {
+        let (now, replies) = (Instant::now(), progress.replies());
+        let elapsed = now - self.last;
+        if elapsed < Self::PERIOD {
+            return Ok(());
         }
-        if Instant::now() >= self.next {
-            let replies = progress.replies();
-            writeln!(people, "{} reqs/s", replies - self.told)?;
-            self.told = replies;
-            self.next += Self::PERIOD;
-        }
-        Ok(())
+        let rate = (replies - self.told) as f64 / elapsed.as_secs_f64();
+        (self.last, self.told) = (now, replies);
+        writeln!(people, "{rate:.0} reqs/s")
     }
 }
 

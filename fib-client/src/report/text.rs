@@ -38,7 +38,7 @@ impl Report {
             writeln!(f, "starved      {starved} connections got no right reply")?;
         }
         if self.in_flight_at_end > 0 {
-            writeln!(f, "unanswered   {} requests when the load ended", self.in_flight_at_end)?;
+            writeln!(f, "unanswered   {} in flight when the load ended", self.in_flight_at_end)?;
         }
         if self.connections.reconnects > 0 {
             writeln!(f, "reconnects   {}", self.connections.reconnects)?;
