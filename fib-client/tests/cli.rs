@@ -57,6 +57,17 @@ fn a_server_that_is_not_there_is_a_failure() {
 }
 
 #[test]
+fn too_many_connections_are_told_with_the_limit() {
+    let perf = format!("ulimit -n 20; exec {} perf -c 100", env!("CARGO_BIN_EXE_fib-client"));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &perf]).env("FIB_SERVER", honest().to_string());
+    let output = shell.output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr);
+    assert!(told.contains("ulimit -n bounds --connections"), "{told}");
+}
+
+#[test]
 fn usage_errors_are_told_as_such() {
     for arguments in [
         &["perf", "--mix", "1="][..],

@@ -19,7 +19,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::time::{ClockId, clock_gettime};
+use rustix::{
+    io::Errno,
+    time::{ClockId, clock_gettime},
+};
 
 pub use self::{
     failure::{Failure, Failures},
@@ -96,7 +99,8 @@ pub fn run(
     let target = Target::resolve(&plan.address)?;
     let mut workers = Vec::new();
     for index in 0..plan.running_threads() {
-        workers.push(Worker::connect(plan, &target, index, each_reply.cloned())?);
+        let worker = Worker::connect(plan, &target, index, each_reply.cloned());
+        workers.push(worker.map_err(name_the_limit)?);
     }
     let cpu_before = cpu_time();
     let begin = Instant::now();
@@ -108,6 +112,14 @@ pub fn run(
         tally.add(part);
     }
     Ok(Outcome { elapsed, tally, cpu })
+}
+
+/// Tells what to change where the system's own words do not.
+fn name_the_limit(error: io::Error) -> io::Error {
+    match Errno::from_io_error(&error) {
+        Some(Errno::MFILE) => io::Error::other(format!("{error}; ulimit -n bounds --connections")),
+        _ => error,
+    }
 }
 
 /// Runs the workers side by side, the first one on this thread.
