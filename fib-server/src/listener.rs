@@ -1,7 +1,7 @@
 //! Where clients come in: TCP and Unix sockets behind one type, and a blocking accept over all.
 
 use std::{
-    fs, io, net::ToSocketAddrs, os::unix::fs::FileTypeExt, path::Path, thread, time::Duration,
+    fs, io, mem, net::ToSocketAddrs, os::unix::fs::FileTypeExt, path::Path, thread, time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -57,10 +57,7 @@ impl Listener {
                 context.admit(socket, peer).map_or(Accepted::Nothing, Accepted::Client)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Accepted::NobodyWaits,
-            Err(error) if is_short_of_resources(&error) => {
-                warn!("cannot accept: {error}");
-                Accepted::NoResources
-            }
+            Err(error) if is_short_of_resources(&error) => Accepted::NoResources(error),
             Err(error) => {
                 debug!("a client was gone before it was accepted: {error}");
                 Accepted::Nothing
@@ -86,7 +83,7 @@ enum Accepted {
     /// No client.
     NobodyWaits,
     /// Perhaps a client, but nothing to serve it with.
-    NoResources,
+    NoResources(io::Error),
 }
 
 impl Drop for Listener {
@@ -104,13 +101,19 @@ pub(crate) fn accept_any(
     listeners: &[Listener],
     context: &Context,
 ) -> io::Result<Option<Connection>> {
+    let mut warned = false;
     loop {
         let draining = context.latch().is_fired();
         let mut nobody_waits = true;
         for listener in listeners {
             match listener.accept(context) {
                 Accepted::Client(connection) => return Ok(Some(connection)),
-                Accepted::NoResources => thread::sleep(PAUSE_WITHOUT_RESOURCES),
+                Accepted::NoResources(error) => {
+                    if !mem::replace(&mut warned, true) {
+                        warn!("cannot accept until another client leaves: {error}");
+                    }
+                    thread::sleep(PAUSE_WITHOUT_RESOURCES);
+                }
                 Accepted::Nothing => nobody_waits = false,
                 Accepted::NobodyWaits => {}
             }

@@ -61,6 +61,22 @@ fn every_flag_has_its_twin_in_the_environment() {
     assert_eq!(output.status.code(), Some(2));
 }
 
+/// It neither spins nor floods the log, and goes on when there is room again.
+#[test]
+fn a_full_table_of_descriptors_is_survived() {
+    for strategy in ["thread-per-connection", "tokio-tasks"] {
+        let server = Server::start_limited_to(40, strategy);
+        let mut clients: Vec<_> = (0..60).map(|_| server.connect()).collect();
+        assert_eq!(clients[0].ask("30"), "832040");
+        assert!(clients[59].hears_nothing());
+        clients.drain(1..50);
+        assert_eq!(clients.last_mut().unwrap().ask("30"), "832040");
+        drop(clients);
+        let log = server.stop().log;
+        assert!((1..=30).contains(&log.matches("cannot accept").count()), "{log}");
+    }
+}
+
 #[test]
 fn one_client_too_many_is_told_so() {
     for strategy in ["thread-per-connection", "tokio-tasks"] {

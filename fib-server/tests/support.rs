@@ -55,11 +55,25 @@ impl Server {
         Self::run(&arguments)
     }
 
+    /// Starts a server that may open so many descriptors.
+    pub(crate) fn start_limited_to(descriptors: usize, strategy: &str) -> Self {
+        let server = env!("CARGO_BIN_EXE_fib-server");
+        let flags = "--listen 127.0.0.1:0 --log-format json --strategy";
+        let script = format!("ulimit -n {descriptors}; exec {server} {flags} {strategy}");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script]);
+        Self::spawn(shell)
+    }
+
     /// Starts a server with exactly these flags.
     pub(crate) fn run(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_fib-server"))
-            .args(["--log-format", "json"])
-            .args(arguments)
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fib-server"));
+        command.args(["--log-format", "json"]).args(arguments);
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
