@@ -82,7 +82,7 @@ pub(crate) struct PerfArgs {
     #[arg(value_parser = humantime::parse_duration)]
     pub(crate) duration: Duration,
 
-    /// Stop after so many replies instead
+    /// Stop after so many requests instead, answered or failed
     #[arg(long, value_name = "N", conflicts_with = "duration")]
     pub(crate) requests: Option<u64>,
 

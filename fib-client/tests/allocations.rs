@@ -16,7 +16,7 @@ fn requests_allocate_nothing() {
             depth: 4.try_into().unwrap(),
             threads: 1.try_into().unwrap(),
             mix: "1=9,30=1".parse::<Mix>().unwrap(),
-            until: Until::Replies(replies),
+            until: Until::Requests(replies),
             timeout: std::time::Duration::from_secs(10),
             seed: 0,
         };

@@ -43,10 +43,10 @@ fn failures(report: &Report) -> Vec<(&str, u64)> {
 }
 
 #[test]
-fn so_many_replies_are_so_many() {
+fn so_many_requests_are_so_many() {
     for shape in [[1, 1, 1], [3, 4, 2], [5, 7, 3], [2, 1, 9]] {
         let [connections, depth, threads] = shape.map(|it| NonZeroUsize::new(it).unwrap());
-        let until = Until::Replies(1_001);
+        let until = Until::Requests(1_001);
         let report = run(&Plan { connections, depth, threads, until, ..plan(honest()) });
         assert_eq!((report.replies, report.wrong_answers), (1_001, 0));
         assert_eq!((report.connections.served, report.in_flight_at_end), (shape[0], 0));
@@ -57,7 +57,7 @@ fn so_many_replies_are_so_many() {
 #[test]
 fn a_mix_is_drawn_by_weight_and_reported_by_class() {
     let mix: Mix = "1=9,90=1".parse().unwrap();
-    let report = run(&Plan { mix, until: Until::Replies(10_000), ..plan(honest()) });
+    let report = run(&Plan { mix, until: Until::Requests(10_000), ..plan(honest()) });
     let replies: Vec<_> = report.classes.iter().map(|class| class.replies).collect();
     assert_eq!(replies.iter().sum::<u64>(), 10_000);
     assert!((800..1_200).contains(&replies[1]), "{replies:?}");
@@ -65,14 +65,15 @@ fn a_mix_is_drawn_by_weight_and_reported_by_class() {
 
 #[test]
 fn large_answers_are_checked_to_the_last_digit() {
-    let report = run(&Plan { mix: Mix::only(50_000), until: Until::Replies(20), ..plan(honest()) });
+    let report =
+        run(&Plan { mix: Mix::only(50_000), until: Until::Requests(20), ..plan(honest()) });
     assert_eq!((report.replies, report.wrong_answers), (20, 0));
     let lying = answer(|line| {
         let mut digits = fib_core::exact(line.parse().unwrap()).to_string();
         digits.pop();
         format!("{digits}x\n")
     });
-    let report = run(&Plan { mix: Mix::only(50_000), until: Until::Replies(20), ..plan(lying) });
+    let report = run(&Plan { mix: Mix::only(50_000), until: Until::Requests(20), ..plan(lying) });
     assert_eq!(report.replies, 0);
     assert_eq!(report.wrong_answers, report.failures[0].count);
 }
@@ -88,7 +89,8 @@ fn wrong_answers_are_counted_by_kind_and_never_timed() {
         ("ERR internal sorry\n", "server-internal"),
     ];
     for (reply, kind) in kinds {
-        let report = run(&Plan { until: Until::Replies(10), ..plan(answer(|_| reply.to_owned())) });
+        let report =
+            run(&Plan { until: Until::Requests(10), ..plan(answer(|_| reply.to_owned())) });
         assert_eq!(failures(&report), [(kind, 10)]);
         assert_eq!((report.replies, report.latency.max_ns), (0, None));
     }
@@ -112,6 +114,15 @@ fn a_server_that_hangs_times_out_and_is_not_counted_as_fast() {
         "{report}"
     );
     assert_eq!((report.replies, report.connections.served), (0, 0));
+}
+
+/// A load of so many requests ends, whatever becomes of them.
+#[test]
+fn a_request_that_timed_out_is_not_asked_again() {
+    let hanging = serve(|mut socket| while socket.read(&mut [0; 100]).is_ok_and(|len| len > 0) {});
+    let (timeout, until) = (Duration::from_millis(50), Until::Requests(3));
+    let report = run(&Plan { timeout, until, ..plan(hanging) });
+    assert_eq!((failures(&report), report.replies), (vec![("timeout", 3)], 0));
 }
 
 #[test]
@@ -151,7 +162,7 @@ fn the_time_a_server_takes_is_the_time_that_is_told() {
         thread::sleep(delay);
         format!("{line}\n")
     });
-    let report = run(&Plan { until: Until::Replies(30), ..plan(slow) });
+    let report = run(&Plan { until: Until::Requests(30), ..plan(slow) });
     let p50 = Duration::from_nanos(report.latency.p50_ns.unwrap());
     assert!(p50 >= delay, "{p50:?}");
     assert!(report.elapsed_s >= 30.0 * delay.as_secs_f64(), "{report}");
@@ -170,7 +181,7 @@ fn clients_of_the_original_demo_can_be_played() {
         }
     });
     let mix: Mix = "0,1,30".parse().unwrap();
-    let until = Until::Replies(300);
+    let until = Until::Requests(300);
     let report = run(&Plan { dialect: Dialect::Classic, mix, until, ..plan(demo) });
     assert_eq!((report.replies, report.wrong_answers), (300, 0), "{report}");
 }

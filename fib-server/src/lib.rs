@@ -41,8 +41,8 @@ pub fn run(config: Config) -> Result<()> {
         addresses.iter().map(Listener::bind).collect::<Result<Vec<_>>>().context("listening")?;
     let context = Context::new(kind.to_string(), protocol, compute, config.max_connections);
     let context = Arc::new(context.context("creating the latch")?);
-    let drained = Arc::clone(&context);
-    shutdown::on_signals(move || drained.begin_drain(), config.drain_timeout)
+    let draining = Arc::clone(&context);
+    shutdown::on_signals(move || draining.begin_drain(), config.drain_timeout)
         .context("installing the signal handlers")?;
     announce(&listeners)?;
     strategy.serve(listeners, &context).with_context(|| format!("serving as {kind}"))?;

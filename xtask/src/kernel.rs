@@ -17,7 +17,7 @@ use crate::{
     build::{release_folder, target_folder},
     flags::KernelArgs,
     peers,
-    tools::{GCC, GO, VALGRIND, say},
+    tools::{GCC, GO, VALGRIND, say, to_f64},
 };
 
 /// What a call needs at least: its argument, the comparison, the branch and the sum.
@@ -113,9 +113,4 @@ fn instructions(sh: &Shell, program: &Path, n: u64) -> Result<f64> {
 
 fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-fn to_f64(count: u64) -> f64 {
-    count as f64
 }

@@ -56,3 +56,9 @@ impl Tool {
 pub(crate) fn say(line: &str) {
     eprintln!("{line}");
 }
+
+/// A count as a number to divide by.
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+pub(crate) fn to_f64(count: u64) -> f64 {
+    count as f64
+}

@@ -59,7 +59,7 @@ fn plan(args: &PerfArgs) -> Plan {
         depth: args.depth,
         threads: args.threads,
         mix: args.mix.clone().unwrap_or_else(|| Mix::only(n)),
-        until: args.requests.map_or(Until::Elapsed(args.duration), Until::Replies),
+        until: args.requests.map_or(Until::Elapsed(args.duration), Until::Requests),
         timeout: args.server.timeout,
         seed: args.seed,
     }

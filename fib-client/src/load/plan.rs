@@ -41,8 +41,8 @@ impl Plan {
 pub enum Until {
     /// After so much time.
     Elapsed(Duration),
-    /// After so many replies.
-    Replies(u64),
+    /// After so many requests, answered or failed.
+    Requests(u64),
 }
 
 /// Numbers to ask for, and how often each: `1=95,30=5`, or just `30`.

@@ -32,7 +32,7 @@ const RECONNECT_AFTER: Duration = Duration::from_millis(100);
 /// How long connecting may take; it holds up the other connections of the thread.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A load of so many replies may take as long as it takes.
+/// A load of so many requests may take as long as it takes.
 const FOREVER: Duration = Duration::from_hours(24 * 365);
 
 /// How much is read from a socket at a time.
@@ -78,7 +78,7 @@ struct Traffic {
     depth: usize,
     draw: Draw,
     scripts: Vec<Script>,
-    /// How many requests may still be sent; counts down in loads of so many replies.
+    /// How many requests may still be sent; counts down in loads of so many requests.
     budget: u64,
     /// How many replies came, right or wrong.
     replies: u64,
@@ -100,7 +100,7 @@ impl Worker {
         let threads = plan.running_threads();
         let budget = match plan.until {
             Until::Elapsed(_) => u64::MAX,
-            Until::Replies(replies) => share(replies, threads as u64, index as u64),
+            Until::Requests(requests) => share(requests, threads as u64, index as u64),
         };
         let classes = plan.mix.classes();
         let mut worker = Self {
@@ -135,7 +135,7 @@ impl Worker {
     ) -> (Tally, Instant) {
         let end = match self.until {
             Until::Elapsed(duration) => begin + duration,
-            Until::Replies(_) => begin + FOREVER,
+            Until::Requests(_) => begin + FOREVER,
         };
         let mut chunk = vec![0; CHUNK_LEN];
         let mut events = Events::with_capacity(EVENTS);
@@ -176,7 +176,6 @@ impl Worker {
         let State::Up(line) = &mut slot.state else { return };
         if let Err((failure, evidence)) = act(line, &mut self.traffic) {
             slot.was_served |= line.conversation.got_reply();
-            self.traffic.lose(line.conversation.in_flight());
             self.traffic.tally.failures.record(failure, || evidence);
             slot.state = State::Down { since: Instant::now() };
         }
@@ -309,11 +308,6 @@ impl Traffic {
         }
         self.replies += 1;
         Ok(())
-    }
-
-    /// Requests without a reply are asked again in loads of so many replies.
-    fn lose(&mut self, in_flight: usize) {
-        self.budget = self.budget.saturating_add(in_flight as u64);
     }
 }
 

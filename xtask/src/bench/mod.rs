@@ -24,7 +24,7 @@ use crate::{
     build::Programs,
     flags::BenchArgs,
     peers::{self, Peer, Server, Start},
-    tools::say,
+    tools::{say, to_f64},
 };
 
 /// How much is measured.
@@ -90,7 +90,7 @@ fn measure(
     let runs = schedule(peers, budget, seed);
     let (servers, missing) = participants(peers);
     let mut record = Record::new(machine::facts(sh), budget.name, seed, servers, missing);
-    let bar = progress(runs.len(), budget);
+    let bar = progress(runs.len() as u64, budget);
     for run in runs {
         bar.set_message(run.title());
         if let Some(server) = run.peer.start()? {
@@ -176,18 +176,13 @@ fn load(programs: &Programs, scenario: Scenario, address: &str, budget: Budget) 
         .with_context(|| format!("fib-client ended with {} and no report", output.status))
 }
 
-fn progress(runs: usize, budget: Budget) -> ProgressBar {
+fn progress(runs: u64, budget: Budget) -> ProgressBar {
     let estimate = Duration::from_secs_f64(to_f64(runs) * (budget.seconds + 0.2));
     say(&format!("{} budget: {runs} runs, about {} s", budget.name, estimate.as_secs()));
     let style = ProgressStyle::with_template("[{pos}/{len}] {eta} left  {bar:30}  {msg}");
-    ProgressBar::new(runs as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    ProgressBar::new(runs).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 fn seed_of_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-fn to_f64(count: usize) -> f64 {
-    count as f64
 }

@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 use fib_client::report::Report;
 use serde::{Deserialize, Serialize};
 
+use crate::tools::to_f64;
+
 /// Grows when a field changes its meaning or goes away.
 const SCHEMA_VERSION: u32 = 1;
 
@@ -91,9 +93,7 @@ impl Record {
 }
 
 pub(super) fn per_reply(cpu: Duration, report: &Report) -> Option<f64> {
-    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-    let replies = report.replies as f64;
-    (report.replies > 0).then(|| cpu.as_secs_f64() * 1e6 / replies)
+    (report.replies > 0).then(|| cpu.as_secs_f64() * 1e6 / to_f64(report.replies))
 }
 
 /// The date in UTC, as the record's file name.

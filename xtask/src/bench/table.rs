@@ -2,7 +2,10 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use crate::bench::record::{Cell, Missing, Record, Scenario};
+use crate::{
+    bench::record::{Cell, Missing, Record, Scenario},
+    tools::to_f64,
+};
 
 const HEADER: [&str; 8] = [
     "server",
@@ -155,11 +158,6 @@ fn number(value: f64, decimals: usize) -> String {
 
 fn micros(nanos: Option<u64>) -> Option<f64> {
     nanos.map(|nanos| to_f64(nanos) / 1e3)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-fn to_f64(count: u64) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]
