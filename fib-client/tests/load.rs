@@ -118,11 +118,13 @@ fn a_server_that_hangs_times_out_and_is_not_counted_as_fast() {
 
 /// A load of so many requests ends, whatever becomes of them.
 #[test]
-fn a_request_that_timed_out_is_not_asked_again() {
+fn a_lost_request_is_counted_and_not_asked_again() {
     let hanging = serve(|mut socket| while socket.read(&mut [0; 100]).is_ok_and(|len| len > 0) {});
-    let (timeout, until) = (Duration::from_millis(50), Until::Requests(3));
-    let report = run(&Plan { timeout, until, ..plan(hanging) });
-    assert_eq!((failures(&report), report.replies), (vec![("timeout", 3)], 0));
+    let (timeout, until) = (Duration::from_millis(50), Until::Requests(8));
+    let one_by_one = Plan { timeout, until, ..plan(hanging) };
+    assert_eq!(failures(&run(&one_by_one)), [("timeout", 8)]);
+    let pipelined = Plan { depth: 4.try_into().unwrap(), ..one_by_one };
+    assert_eq!(failures(&run(&pipelined)), [("timeout", 2), ("abandoned", 6)]);
 }
 
 #[test]

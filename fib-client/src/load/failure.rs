@@ -19,6 +19,8 @@ pub enum Failure {
     Timeout,
     /// The connection failed otherwise.
     Io,
+    /// The request was under way on a connection that was given up for another one's failure.
+    Abandoned,
     /// The reply is a number, and not F(n).
     WrongValue,
     /// The reply is no reply of the protocol.
@@ -52,6 +54,7 @@ impl Failure {
             Self::Closed => "closed",
             Self::Timeout => "timeout",
             Self::Io => "io",
+            Self::Abandoned => "abandoned",
             Self::WrongValue => "wrong-value",
             Self::Malformed => "malformed",
             Self::Unsolicited => "unsolicited",
@@ -117,6 +120,13 @@ impl Failures {
 
     pub(super) fn record(&mut self, failure: Failure, describe: impl FnOnce() -> String) {
         self.kinds.entry(failure).or_insert_with(|| (0, describe())).0 += 1;
+    }
+
+    pub(super) fn record_abandoned(&mut self, requests: u64) {
+        if requests > 0 {
+            let first = || (0, "its connection was given up".to_owned());
+            self.kinds.entry(Failure::Abandoned).or_insert_with(first).0 += requests;
+        }
     }
 
     pub(super) fn add(&mut self, other: &Self) {

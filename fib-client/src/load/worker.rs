@@ -176,7 +176,9 @@ impl Worker {
         let State::Up(line) = &mut slot.state else { return };
         if let Err((failure, evidence)) = act(line, &mut self.traffic) {
             slot.was_served |= line.conversation.got_reply();
-            self.traffic.tally.failures.record(failure, || evidence);
+            let failures = &mut self.traffic.tally.failures;
+            failures.record(failure, || evidence);
+            failures.record_abandoned(line.conversation.in_flight().saturating_sub(1) as u64);
             slot.state = State::Down { since: Instant::now() };
         }
     }
