@@ -25,9 +25,11 @@
 
 mod decimal;
 mod doubling;
+mod recursion;
 mod recursive;
 mod table;
 
 pub use decimal::{Decimal, exact};
+pub use recursion::Recursion;
 pub use recursive::{MAX_N_RECURSIVE, cost, recursive};
 pub use table::{MAX_N_U64, MAX_N_U128, fib, fib_u128};

@@ -51,6 +51,12 @@ pub struct Cli {
     #[arg(long, env = "FIB_IO_THREADS", value_name = "N")]
     pub io_threads: Option<NonZeroUsize>,
 
+    /// Before it sleeps, a loop polls for up to so long: lower latency, paid for in CPU
+    /// [default: it sleeps at once]
+    #[arg(long, env = "FIB_BUSY_POLL", value_name = "DURATION")]
+    #[arg(value_parser = humantime::parse_duration)]
+    pub busy_poll: Option<Duration>,
+
     /// The largest n that is answered [default: 10000000 for doubling, 45 for recursive]
     #[arg(long, env = "FIB_MAX_N", value_name = "N")]
     pub max_n: Option<u64>,
@@ -62,6 +68,16 @@ pub struct Cli {
     /// How many clients are served at once; the next one gets `ERR busy`
     #[arg(long, env = "FIB_MAX_CONNECTIONS", value_name = "N", default_value_t = 10_000)]
     pub max_connections: usize,
+
+    /// How many requests are computed, or wait for it, at once; the next one gets `ERR busy`
+    #[arg(long, env = "FIB_MAX_IN_FLIGHT", value_name = "N", default_value_t = 10_000)]
+    pub max_in_flight: usize,
+
+    /// How long a request may take, from its arrival until its answer is computed; then it gets
+    /// `ERR deadline` [default: as long as it needs]
+    #[arg(long, env = "FIB_DEADLINE", value_name = "DURATION")]
+    #[arg(value_parser = humantime::parse_duration)]
+    pub deadline: Option<Duration>,
 
     /// How long a stopping server may take to answer what it has received
     #[arg(long, env = "FIB_DRAIN_TIMEOUT", value_name = "DURATION", default_value = "30s")]

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::{
     Cli,
-    compute::{Algorithm, Inline},
+    compute::{Algorithm, ComputeOptions},
     strategy::{BuildError, Knobs, Strategy, StrategyKind},
 };
 
@@ -24,7 +24,9 @@ pub struct Config {
     /// What a request may look like.
     pub protocol: Limits,
     /// Who computes the answers, and how.
-    pub compute: Inline,
+    pub compute: ComputeOptions,
+    /// How long a loop polls before it sleeps, if at all.
+    pub busy_poll: Option<Duration>,
     /// How many cores may be used, if not all.
     pub cores: Option<NonZeroUsize>,
     /// How many clients are served at once.
@@ -54,6 +56,9 @@ pub enum ConfigError {
     /// Nobody could be served.
     #[error("--max-connections 0 serves nobody")]
     NoConnections,
+    /// Nothing could be computed.
+    #[error("--max-in-flight 0 computes nothing")]
+    NothingInFlight,
     /// The strategy cannot be built with these knobs.
     #[error(transparent)]
     Strategy(#[from] BuildError),
@@ -79,12 +84,21 @@ impl TryFrom<Cli> for Config {
         if cli.max_connections == 0 {
             return Err(ConfigError::NoConnections);
         }
+        if cli.max_in_flight == 0 {
+            return Err(ConfigError::NothingInFlight);
+        }
         Ok(Self {
             addresses: cli.listen,
             kind: cli.strategy,
             strategy: cli.strategy.build(Knobs { io_threads: cli.io_threads })?,
             protocol: Limits { dialect: cli.dialect, max_line: cli.max_line, max_n },
-            compute: cli.compute.build(cli.algorithm),
+            compute: ComputeOptions {
+                kind: cli.compute,
+                algorithm: cli.algorithm,
+                max_in_flight: cli.max_in_flight,
+                deadline: cli.deadline,
+            },
+            busy_poll: cli.busy_poll,
             cores: cli.cores,
             max_connections: cli.max_connections,
             drain_timeout: cli.drain_timeout,

@@ -10,7 +10,10 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use fib_proto::{ErrorCode, encode_error};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+};
 use socket2::Socket;
 use tracing::{debug, warn};
 
@@ -32,9 +35,34 @@ pub struct Connection {
     connections: Arc<Connections>,
 }
 
+/// Whoever waits for an answer, as those see it who compute it.
+#[derive(Clone, Debug)]
+pub struct Client(Arc<Socket>);
+
+impl Connection {
+    /// For whom this connection's requests are computed.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client(Arc::clone(&self.socket))
+    }
+}
+
+impl Client {
+    /// Whether nobody can read an answer any more: the connection was reset, or is closed in both
+    /// directions. A half-close is no sign of that: the client has sent all it wanted, and reads.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        // Errors and hang-ups are reported without being asked for.
+        let mut events = [PollFd::new(&self.0, PollFlags::empty())];
+        let gone = PollFlags::ERR | PollFlags::HUP;
+        poll(&mut events, Some(&Timespec::default())).is_ok()
+            && events[0].revents().intersects(gone)
+    }
+}
+
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.connections.close(self.id, self.session.counts());
+        self.connections.close(self.id, self.session.final_counts());
     }
 }
 
@@ -56,14 +84,14 @@ struct State {
 /// What happened so far. A connection's requests are counted when it closes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Connections that were served.
+    /// Connections that were taken on: as many as are closed and open.
     pub accepted: u64,
+    /// Those of them that have ended.
+    pub closed: u64,
     /// Connections that were refused because there were too many.
     pub refused: u64,
-    /// Requests answered with a value.
-    pub ok: u64,
-    /// Requests answered with an `ERR` line.
-    pub err: u64,
+    /// What became of the requests.
+    pub requests: RequestCounts,
 }
 
 impl Connections {
@@ -120,8 +148,8 @@ impl Connections {
     fn close(&self, id: u64, counts: RequestCounts) {
         let mut state = self.state();
         state.open.remove(&id);
-        state.tally.ok += counts.ok;
-        state.tally.err += counts.err;
+        state.tally.closed += 1;
+        state.tally.requests += counts;
     }
 
     pub(crate) fn end_input_of_all(&self) {

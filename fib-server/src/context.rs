@@ -1,13 +1,17 @@
 //! What all strategies share: the limits, the way to compute, the clients, and the end.
 
-use std::{io, sync::Arc, time::Instant};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use fib_proto::Limits;
 use socket2::Socket;
 use tracing::{Span, info_span};
 
 use crate::{
-    compute::Inline,
+    compute::Compute,
     connection::{Connection, Connections},
     session::{InputEnd, Session},
     shutdown::Latch,
@@ -18,7 +22,8 @@ use crate::{
 pub struct Context {
     strategy: String,
     limits: Limits,
-    compute: Inline,
+    compute: Compute,
+    busy_poll: Option<Duration>,
     connections: Arc<Connections>,
     latch: Latch,
 }
@@ -32,13 +37,15 @@ impl Context {
     pub fn new(
         strategy: String,
         limits: Limits,
-        compute: Inline,
+        compute: Compute,
         max_connections: usize,
+        busy_poll: Option<Duration>,
     ) -> io::Result<Self> {
         Ok(Self {
             strategy,
             limits,
             compute,
+            busy_poll,
             connections: Arc::new(Connections::new(max_connections)),
             latch: Latch::new()?,
         })
@@ -46,8 +53,14 @@ impl Context {
 
     /// How answers are computed.
     #[must_use]
-    pub const fn compute(&self) -> &Inline {
+    pub const fn compute(&self) -> &Compute {
         &self.compute
+    }
+
+    /// How long a loop polls before it sleeps, if at all.
+    #[must_use]
+    pub const fn busy_poll(&self) -> Option<Duration> {
+        self.busy_poll
     }
 
     /// The clients.

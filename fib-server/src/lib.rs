@@ -28,26 +28,32 @@ pub use crate::{
     cli::Cli,
     config::{Config, ConfigError},
 };
-use crate::{connection::Tally, context::Context, listener::Listener};
+use crate::{
+    compute::Compute, connection::Tally, context::Context, listener::Listener,
+    session::RequestCounts,
+};
 
 /// Listens, serves until a signal begins the drain, and returns when the last client is gone.
 pub fn run(config: Config) -> Result<()> {
-    let Config { addresses, strategy, kind, protocol, compute, cores, .. } = config;
+    let Config { addresses, strategy, kind, protocol, cores, .. } = config;
     if let Some(cores) = cores {
         cores::limit_to(cores)?;
     }
     connection::reserve_descriptors(config.max_connections)?;
     let listeners =
         addresses.iter().map(Listener::bind).collect::<Result<Vec<_>>>().context("listening")?;
-    let context = Context::new(kind.to_string(), protocol, compute, config.max_connections);
+    let compute = Compute::new(config.compute).context("starting the compute threads")?;
+    let (max_connections, busy_poll) = (config.max_connections, config.busy_poll);
+    let context = Context::new(kind.to_string(), protocol, compute, max_connections, busy_poll);
     let context = Arc::new(context.context("creating the latch")?);
     let draining = Arc::clone(&context);
     shutdown::on_signals(move || draining.begin_drain(), config.drain_timeout)
         .context("installing the signal handlers")?;
     announce(&listeners)?;
     strategy.serve(listeners, &context).with_context(|| format!("serving as {kind}"))?;
-    let Tally { accepted, refused, ok, err } = context.connections().tally();
-    info!(accepted, refused, ok, err, "drained");
+    let Tally { accepted, closed, refused, requests } = context.connections().tally();
+    let RequestCounts { requests, ok, err, cancelled } = requests;
+    info!(accepted, closed, refused, requests, ok, err, cancelled, "drained");
     Ok(())
 }
 

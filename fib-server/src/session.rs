@@ -7,24 +7,20 @@
 //! [`next_request`](Session::next_request); send [`output`](Session::output), and say what was
 //! [`sent`](Session::sent); until the session [`is_over`](Session::is_over).
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::AddAssign,
+    time::{Duration, Instant},
+};
 
 use fib_proto::{
     Decoder, Dialect, ErrorCode, Limits, Request, RequestError, encode_decimal, encode_error,
     encode_value,
 };
 
-use crate::compute::Answer;
+use crate::compute::{Answer, Outcome, Refusal};
 
 /// How much to read from a socket at a time.
 pub const CHUNK_LEN: usize = 8 * 1024;
-
-/// How long a closing connection waits for the client to read its last reply.
-pub const LINGER: Duration = Duration::from_secs(1);
-
-/// What to log when [`Session::newline_is_missing`].
-pub const NEWLINE_HINT: &str = "digits without a newline for a second: if this client is one of \
-    the original demo, start the server with --dialect classic";
 
 /// How much output may wait before requests do: one client's answers must not fill the memory.
 const OUTPUT_HIGH_WATER: usize = 64 * 1024;
@@ -48,16 +44,31 @@ pub struct Session {
     /// Replies; those before `sent` are gone.
     output: Vec<u8>,
     sent: usize,
+    /// Whether the request that was given out last is not answered yet.
+    in_progress: bool,
     counts: RequestCounts,
 }
 
-/// How many requests were answered, by the kind of answer.
+/// How many requests there were, and what became of them: `requests` is the sum of the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestCounts {
-    /// With a value.
+    /// Lines that were received, those that are no request included.
+    pub requests: u64,
+    /// Answered with a value.
     pub ok: u64,
-    /// With an `ERR` line.
+    /// Answered with an `ERR` line.
     pub err: u64,
+    /// Not answered, because the client was gone.
+    pub cancelled: u64,
+}
+
+impl AddAssign for RequestCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.ok += other.ok;
+        self.err += other.err;
+        self.cancelled += other.cancelled;
+    }
 }
 
 /// Why no more input comes.
@@ -96,12 +107,16 @@ impl Session {
             newline_hint: Hint::Open,
             output: Vec::new(),
             sent: 0,
-            counts: RequestCounts { ok: 0, err: 0 },
+            in_progress: false,
+            counts: RequestCounts { requests: 0, ok: 0, err: 0, cancelled: 0 },
         }
     }
 
-    /// Takes what one read from the socket returned.
+    /// Takes what one read from the socket returned. After the end of input it is ignored.
     pub fn receive(&mut self, bytes: &[u8], now: Instant) {
+        if self.input_state == InputState::Closed {
+            return;
+        }
         self.forget_taken_input();
         self.received_at = now;
         self.input.extend_from_slice(bytes);
@@ -122,8 +137,12 @@ impl Session {
             match self.decoder.decode(&self.input[self.taken..]) {
                 Some(decoded) => {
                     self.taken += decoded.len;
+                    self.counts.requests += 1;
                     match decoded.request {
-                        Ok(request) => return Some(request),
+                        Ok(request) => {
+                            self.in_progress = true;
+                            return Some(request);
+                        }
                         Err(error) => self.refuse(&error),
                     }
                 }
@@ -134,12 +153,21 @@ impl Session {
         None
     }
 
-    /// Answers the request that was given out last. `None` is an n that the server cannot do.
-    pub fn answer(&mut self, answer: Option<Answer>) {
-        match answer {
-            Some(Answer::Word(word)) => encode_value(word, &mut self.output),
-            Some(Answer::Decimal(decimal)) => encode_decimal(decimal.as_str(), &mut self.output),
-            None => return self.reply_error(ErrorCode::Internal, "no answer could be computed"),
+    /// When the request that was given out last was received, at the latest.
+    #[must_use]
+    pub const fn received_at(&self) -> Instant {
+        self.received_at
+    }
+
+    /// Answers the request that was given out last.
+    pub fn answer(&mut self, outcome: &Outcome) {
+        debug_assert!(self.in_progress, "a request is answered once");
+        self.in_progress = false;
+        match outcome {
+            Ok(Answer::Word(word)) => encode_value(*word, &mut self.output),
+            Ok(Answer::Decimal(decimal)) => encode_decimal(decimal.as_str(), &mut self.output),
+            Err(Refusal::ClientGone) => return self.counts.cancelled += 1,
+            Err(refusal) => return self.reply_error(refusal.code(), refusal),
         }
         self.counts.ok += 1;
     }
@@ -192,10 +220,12 @@ impl Session {
         missing
     }
 
-    /// How many requests were answered so far.
+    /// What became of the requests of a conversation that ends now: one that was given out and
+    /// not answered is cancelled.
     #[must_use]
-    pub const fn counts(&self) -> RequestCounts {
-        self.counts
+    pub fn final_counts(&self) -> RequestCounts {
+        let RequestCounts { cancelled, .. } = self.counts;
+        RequestCounts { cancelled: cancelled + u64::from(self.in_progress), ..self.counts }
     }
 
     fn refuse(&mut self, error: &RequestError) {
@@ -208,6 +238,7 @@ impl Session {
     /// A line without an end is not a request, but its sender deserves to know.
     fn close_input(&mut self) {
         if let Some(error) = self.decoder.decode_rest(&self.input[self.taken..]) {
+            self.counts.requests += 1;
             match self.input_state {
                 InputState::Ended(InputEnd::Drain) => {
                     self.reply_error(ErrorCode::Shutdown, "the server is stopping");

@@ -1,24 +1,32 @@
-//! Computes where the request was read: no hand-over, and nothing else happens on that thread.
+//! Computes where the request was read: no hand-over, and nothing else happens on that thread but
+//! between two slices.
 
-use crate::{compute::Algorithm, session::Session};
+use crate::compute::{Outcome, Refusal, job::Job};
 
-/// Computes on the calling thread.
-#[derive(Clone, Copy, Debug)]
-pub struct Inline {
-    algorithm: Algorithm,
+/// A job for the thread that read it.
+#[derive(Debug)]
+pub struct InlineJob {
+    /// `None` once the outcome is told.
+    job: Option<Job>,
+    slice_calls: u64,
 }
 
-impl Inline {
-    /// Computes with this algorithm.
-    #[must_use]
-    pub const fn new(algorithm: Algorithm) -> Self {
-        Self { algorithm }
+impl InlineJob {
+    pub(super) const fn new(job: Job, slice_calls: u64) -> Self {
+        Self { job: Some(job), slice_calls }
     }
 
-    /// Answers what the session has received, until it needs more input or room for output.
-    pub fn answer_all(&self, session: &mut Session) {
-        while let Some(request) = session.next_request() {
-            session.answer(self.algorithm.compute(request.n));
+    /// Computes for a slice of time. The outcome, when that was the last one.
+    pub fn run_slice(&mut self) -> Option<Outcome> {
+        let mut job = self.job.take()?;
+        if let Some(refusal) = job.terms.broken() {
+            return Some(Err(refusal));
         }
+        job.work.run(self.slice_calls);
+        if job.work.remaining() == 0 {
+            return Some(job.work.into_answer().ok_or(Refusal::Failed));
+        }
+        self.job = Some(job);
+        None
     }
 }

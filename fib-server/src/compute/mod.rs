@@ -1,11 +1,39 @@
 //! Who burns the CPU for an answer: one room per way.
+//!
+//! A request that costs less than its handing over is answered by the thread that read it,
+//! whatever the way. A larger one becomes a [`Job`](job::Job): it has a client who may leave and a
+//! deadline that may pass, and both are looked at between its slices.
 
+mod algorithm;
+mod costs;
 mod inline;
+mod job;
+mod work;
+
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicUsize},
+    time::{Duration, Instant},
+};
 
 use clap::ValueEnum;
-use fib_core::{Decimal, exact, fib, recursive};
+use fib_proto::ErrorCode;
+use thiserror::Error;
+use tokio::sync::oneshot;
 
-pub use inline::Inline;
+pub use self::{
+    algorithm::{Algorithm, Answer},
+    inline::InlineJob,
+};
+use self::{
+    costs::Costs,
+    job::{Job, Permit, Terms},
+    work::Work,
+};
+use crate::connection::Client;
+
+/// How long a job runs before others may have their turn: so long may a request be late.
+const SLICE: Duration = Duration::from_micros(250);
 
 /// The names of the ways to compute, as `--compute` takes them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -15,51 +43,132 @@ pub enum ComputeKind {
     Inline,
 }
 
-impl ComputeKind {
-    /// The way of this name, for this algorithm.
+/// What can be set on a way to compute.
+#[derive(Clone, Copy, Debug)]
+pub struct ComputeOptions {
+    /// Who computes.
+    pub kind: ComputeKind,
+    /// How F(n) is computed.
+    pub algorithm: Algorithm,
+    /// How many requests may be computed, or wait for it, at once.
+    pub max_in_flight: usize,
+    /// How long a request may take from its arrival to its answer.
+    pub deadline: Option<Duration>,
+}
+
+/// Who computes the answers.
+#[derive(Debug)]
+pub struct Compute {
+    algorithm: Algorithm,
+    costs: Costs,
+    limits: Limits,
+    in_flight: Arc<AtomicUsize>,
+    engine: Engine,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    max_in_flight: usize,
+    deadline: Option<Duration>,
+}
+
+/// Who computes what is not cheap.
+#[derive(Debug)]
+enum Engine {
+    Inline,
+}
+
+/// What comes of a request.
+pub type Outcome = Result<Answer, Refusal>;
+
+/// Why a request has no answer.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// There are too many already.
+    #[error("{max} requests are being computed; --max-in-flight raises the limit")]
+    TooMany {
+        /// How many may be.
+        max: usize,
+    },
+    /// The deadline passed.
+    #[error("not done within --deadline {}", humantime::format_duration(*deadline))]
+    Deadline {
+        /// How long it may take.
+        deadline: Duration,
+    },
+    /// The client is gone: nobody will read this.
+    #[error("the client is gone")]
+    ClientGone,
+    /// The server's fault.
+    #[error("no answer could be computed")]
+    Failed,
+}
+
+impl Refusal {
+    /// Its name on the wire.
     #[must_use]
-    pub const fn build(self, algorithm: Algorithm) -> Inline {
+    pub const fn code(self) -> ErrorCode {
         match self {
-            Self::Inline => Inline::new(algorithm),
+            Self::TooMany { .. } => ErrorCode::Busy,
+            Self::Deadline { .. } => ErrorCode::Deadline,
+            Self::ClientGone | Self::Failed => ErrorCode::Internal,
         }
     }
 }
 
-/// How F(n) is computed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Algorithm {
-    /// Exact and fast: a table, then fast doubling
-    #[default]
-    Doubling,
-    /// The CPU-bound workload: makes all 2*F(n)-1 calls of the plain recursion
-    Recursive,
+/// A request that was handed in.
+#[derive(Debug)]
+pub enum Started {
+    /// It is done.
+    Done(Outcome),
+    /// To be computed by the caller, slice by slice.
+    Here(InlineJob),
+    /// Somebody else computes it. Dropping this cancels it.
+    Elsewhere(oneshot::Receiver<Outcome>),
 }
 
-impl Algorithm {
-    /// The largest n that is answered unless --max-n says otherwise: a few seconds of CPU.
-    #[must_use]
-    pub const fn default_max_n(self) -> u64 {
-        match self {
-            Self::Doubling => 10_000_000,
-            Self::Recursive => 45,
-        }
+impl Compute {
+    /// Calibrates, and starts whoever computes.
+    ///
+    /// # Errors
+    ///
+    /// Where threads or processes cannot be started.
+    pub fn new(options: ComputeOptions) -> anyhow::Result<Self> {
+        let ComputeOptions { kind, algorithm, max_in_flight, deadline } = options;
+        let costs = Costs::calibrate(algorithm);
+        let engine = match kind {
+            ComputeKind::Inline => Engine::Inline,
+        };
+        let limits = Limits { max_in_flight, deadline };
+        Ok(Self { algorithm, costs, limits, in_flight: Arc::default(), engine })
     }
 
-    /// F(n); the caller has checked n against the limit. `None` is for an n beyond the algorithm.
+    /// Answers F(n) or begins to. The caller has checked n against the limit.
     #[must_use]
-    pub fn compute(self, n: u64) -> Option<Answer> {
-        match self {
-            Self::Doubling => Some(fib(n).map_or_else(|| Answer::Decimal(exact(n)), Answer::Word)),
-            Self::Recursive => recursive(n).map(Answer::Word),
+    #[inline]
+    pub fn start(&self, n: u64, client: &Client, received_at: Instant) -> Started {
+        if self.costs.is_cheap(n) {
+            return Started::Done(self.algorithm.compute(n).ok_or(Refusal::Failed));
         }
+        self.start_job(n, client, received_at).unwrap_or_else(|refusal| Started::Done(Err(refusal)))
+    }
+
+    fn start_job(&self, n: u64, client: &Client, received_at: Instant) -> Result<Started, Refusal> {
+        let max = self.limits.max_in_flight;
+        let permit = Permit::take(&self.in_flight, max).ok_or(Refusal::TooMany { max })?;
+        let work = Work::new(&self.costs, self.algorithm, n).ok_or(Refusal::Failed)?;
+        let terms = Terms::new(client.clone(), received_at, self.limits.deadline, permit);
+        let job = Job { work, terms };
+        Ok(match &self.engine {
+            Engine::Inline => Started::Here(InlineJob::new(job, self.costs.calls_in(SLICE))),
+        })
     }
 }
 
-/// A Fibonacci number, ready to be written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// One that fits a machine word.
-    Word(u64),
-    /// A larger one.
-    Decimal(Decimal),
+impl fmt::Display for ComputeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value();
+        f.pad(value.as_ref().map_or("", |value| value.get_name()))
+    }
 }

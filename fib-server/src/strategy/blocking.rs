@@ -1,109 +1,119 @@
 //! A conversation by a thread that waits for it: what the strategies without an event loop share.
 
 use std::{
-    io::{self, Read, Write},
-    net::Shutdown,
+    hint,
+    io::{self, Write},
     panic::{self, AssertUnwindSafe},
+    pin::pin,
+    sync::Arc,
+    task::{self, Poll, Wake, Waker},
+    thread::{self, Thread},
     time::{Duration, Instant},
 };
 
+use rustix::net::RecvFlags;
 use socket2::Socket;
-use tracing::{error, warn};
+use tracing::error;
 
 use crate::{
     connection::Connection,
     context::Context,
-    session::{CHUNK_LEN, LINGER, NEWLINE_HINT, Session},
+    session::Session,
+    strategy::conversation::{self, Received, Stream, read},
     telemetry,
 };
 
 /// Talks with one client until the conversation is over, and logs how it ended.
 ///
 /// A panic is a bug, and costs the client who met it its connection, and nobody else anything.
-pub(super) fn serve(mut connection: Connection, context: &Context) {
-    let conversation = AssertUnwindSafe(|| converse(&mut connection, context));
-    if let Ok(result) = panic::catch_unwind(conversation) {
-        telemetry::log_end(result);
-    } else {
+pub(super) fn serve(connection: Connection, context: &Context) {
+    let socket = Arc::clone(&connection.socket);
+    if let Err(error) = socket.set_nonblocking(false) {
+        return telemetry::log_end(Err(error));
+    }
+    let stream = BlockingStream { socket, busy_poll: context.busy_poll() };
+    let conversation = conversation::serve(connection, stream, context);
+    if panic::catch_unwind(AssertUnwindSafe(|| block_on(conversation))).is_err() {
         error!("the conversation panicked");
     }
 }
 
-fn converse(connection: &mut Connection, context: &Context) -> io::Result<()> {
-    let Connection { socket, session, .. } = connection;
-    let mut socket: &Socket = socket;
-    socket.set_nonblocking(false)?;
-    let mut chunk = [0; CHUNK_LEN];
+/// Runs a coroutine on this thread, which sleeps while there is nothing to do.
+fn block_on<T>(coroutine: impl Future<Output = T>) -> T {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = task::Context::from_waker(&waker);
+    let mut coroutine = pin!(coroutine);
     loop {
-        context.compute().answer_all(session);
-        let held_back = session.output_is_high();
-        send(socket, session)?;
-        if session.is_over() {
-            return linger(socket);
-        }
-        if !held_back {
-            match read(&mut socket, session, &mut chunk)? {
-                0 => session.end_input(context.input_end()),
-                len => session.receive(&chunk[..len], Instant::now()),
-            }
+        match coroutine.as_mut().poll(&mut context) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => thread::park(),
         }
     }
 }
 
-fn send(mut socket: &Socket, session: &mut Session) -> io::Result<()> {
-    let output = session.output();
-    let len = output.len();
-    socket.write_all(output)?;
-    session.sent(len);
-    Ok(())
-}
+struct Unpark(Thread);
 
-/// One read. While digits wait for their newline, it also looks at the clock.
-fn read(socket: &mut &Socket, session: &mut Session, chunk: &mut [u8]) -> io::Result<usize> {
-    loop {
-        let result = match session.deadline() {
-            Some(deadline) => read_until(deadline, socket, chunk),
-            None => socket.read(chunk),
-        };
-        match result {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if is_timeout(&error) => {
-                if session.newline_is_missing(Instant::now()) {
-                    warn!("{NEWLINE_HINT}");
-                }
-            }
-            result => return result,
-        }
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }
 
-fn read_until(deadline: Instant, socket: &mut &Socket, chunk: &mut [u8]) -> io::Result<usize> {
-    // A timeout of zero would mean none at all.
-    let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-    socket.set_read_timeout(Some(left))?;
-    let result = socket.read(chunk);
-    socket.set_read_timeout(None)?;
-    result
+/// A socket whose operations return when they are done.
+struct BlockingStream {
+    socket: Arc<Socket>,
+    busy_poll: Option<Duration>,
 }
 
-/// Ends the output, then reads the client's leftovers away, so that closing does not reset the
-/// connection before the client has read its last reply.
-fn linger(mut socket: &Socket) -> io::Result<()> {
-    socket.shutdown(Shutdown::Write)?;
-    let end = Instant::now() + LINGER;
-    let mut discarded = [0; CHUNK_LEN];
-    loop {
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(());
+impl Stream for BlockingStream {
+    async fn receive(
+        &mut self,
+        session: &mut Session,
+        until: Option<Instant>,
+    ) -> io::Result<Received> {
+        if let Some(received) = self.poll_busily(session)? {
+            return Ok(received);
         }
-        socket.set_read_timeout(Some(left))?;
-        match socket.read(&mut discarded) {
-            Ok(0) => return Ok(()),
-            Err(error) if is_timeout(&error) => return Ok(()),
-            Err(error) => return Err(error),
-            Ok(_) => {}
+        match self.read_until(session, until) {
+            Err(error) if is_timeout(&error) => Ok(Received::TimedOut),
+            result => result,
         }
+    }
+
+    async fn send(&mut self, session: &mut Session) -> io::Result<()> {
+        let output = session.output();
+        let len = output.len();
+        (&*self.socket).write_all(output)?;
+        session.sent(len);
+        Ok(())
+    }
+
+    /// The kernel gives the others their turns.
+    async fn yield_now(&mut self) {}
+}
+
+impl BlockingStream {
+    /// Asks again and again for a while. `None` when that was in vain.
+    fn poll_busily(&self, session: &mut Session) -> io::Result<Option<Received>> {
+        let Some(duration) = self.busy_poll else { return Ok(None) };
+        let begin = Instant::now();
+        while begin.elapsed() < duration {
+            match read(&self.socket, session, RecvFlags::DONTWAIT) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => hint::spin_loop(),
+                result => return result.map(Some),
+            }
+        }
+        Ok(None)
+    }
+
+    fn read_until(&self, session: &mut Session, until: Option<Instant>) -> io::Result<Received> {
+        let Some(until) = until else { return read(&self.socket, session, RecvFlags::empty()) };
+        // A timeout of zero would mean none at all.
+        let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        self.socket.set_read_timeout(Some(left))?;
+        let result = read(&self.socket, session, RecvFlags::empty());
+        self.socket.set_read_timeout(None)?;
+        result
     }
 }
 

@@ -1,6 +1,8 @@
 //! How connections are served: one room per strategy, each holding nothing but its loop.
 
+mod asynchronous;
 mod blocking;
+mod conversation;
 mod sequential;
 mod thread_per_connection;
 mod tokio_tasks;

@@ -1,0 +1,70 @@
+//! A request that takes time: its work, and what can end it early.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::{
+    compute::{Refusal, work::Work},
+    connection::Client,
+};
+
+/// One request that is computed.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) work: Work,
+    pub(crate) terms: Terms,
+}
+
+/// On what terms: for whom, and until when.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    client: Client,
+    /// When it must be done, and how long after its arrival that is.
+    deadline: Option<(Instant, Duration)>,
+    _permit: Permit,
+}
+
+impl Terms {
+    pub(crate) fn new(
+        client: Client,
+        received_at: Instant,
+        deadline: Option<Duration>,
+        permit: Permit,
+    ) -> Self {
+        let deadline = deadline.and_then(|it| Some((received_at.checked_add(it)?, it)));
+        Self { client, deadline, _permit: permit }
+    }
+
+    /// Why it need not be computed any further, if so.
+    pub(crate) fn broken(&self) -> Option<Refusal> {
+        match self.deadline {
+            _ if self.client.is_gone() => Some(Refusal::ClientGone),
+            Some((at, deadline)) if at <= Instant::now() => Some(Refusal::Deadline { deadline }),
+            _ => None,
+        }
+    }
+}
+
+/// The right to be one of the requests that are computed at once. Dropping it gives it back.
+#[derive(Debug)]
+pub(crate) struct Permit(Arc<AtomicUsize>);
+
+impl Permit {
+    /// `None` when `max` are taken.
+    pub(crate) fn take(taken: &Arc<AtomicUsize>, max: usize) -> Option<Self> {
+        let one_more = |taken| (taken < max).then_some(taken + 1);
+        taken.try_update(Ordering::AcqRel, Ordering::Acquire, one_more).ok()?;
+        Some(Self(Arc::clone(taken)))
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,58 @@
+//! The work of one request, as pieces that can be run for a while, put aside, and shared out.
+
+use fib_core::{Decimal, Recursion, exact};
+
+use crate::compute::{Algorithm, Answer, costs::Costs};
+
+/// What remains to be computed for a request.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Can be cut after any call.
+    Recursion(Recursion),
+    /// Cannot be cut: a product of large numbers has no middle.
+    Doubling { n: u64, calls: u64, answer: Option<Decimal> },
+}
+
+impl Work {
+    /// The work of F(n). `None` for an n beyond the algorithm.
+    pub(crate) fn new(costs: &Costs, algorithm: Algorithm, n: u64) -> Option<Self> {
+        match algorithm {
+            Algorithm::Recursive => Recursion::new(n).map(Self::Recursion),
+            Algorithm::Doubling => Some(Self::Doubling { n, calls: costs.calls(n), answer: None }),
+        }
+    }
+
+    /// Computes for about so many calls; returns how many there were. What cannot be cut is
+    /// computed to its end.
+    pub(crate) fn run(&mut self, budget: u64) -> u64 {
+        match self {
+            Self::Recursion(recursion) => recursion.run(budget),
+            Self::Doubling { n, calls, answer } => {
+                *answer = Some(exact(*n));
+                std::mem::take(calls)
+            }
+        }
+    }
+
+    /// How many calls remain.
+    pub(crate) fn remaining(&self) -> u64 {
+        match self {
+            Self::Recursion(recursion) => recursion.remaining(),
+            Self::Doubling { calls, answer, .. } => {
+                if answer.is_some() {
+                    0
+                } else {
+                    (*calls).max(1)
+                }
+            }
+        }
+    }
+
+    /// The answer, once nothing remains.
+    pub(crate) fn into_answer(self) -> Option<Answer> {
+        match self {
+            Self::Recursion(recursion) => recursion.value().map(Answer::Word),
+            Self::Doubling { answer, .. } => answer.map(Answer::Decimal),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! A conversation as a task on a Tokio runtime: what the strategies that have one share.
+
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rustix::net::RecvFlags;
+use socket2::Socket;
+use tokio::{io::unix::AsyncFd, task, time};
+use tracing::Instrument;
+
+use crate::{
+    connection::Connection,
+    context::Context,
+    session::Session,
+    strategy::conversation::{self, Received, Stream, read},
+    sys, telemetry,
+};
+
+/// Talks with one client until the conversation is over, and logs how it ended.
+///
+/// A panic is a bug, and ends the task; the runtime and all other tasks go on.
+pub(super) async fn serve(connection: Connection, context: Arc<Context>) {
+    let span = context.span(&connection);
+    let conversation = async {
+        match AsyncStream::new(&connection, &context) {
+            Ok(stream) => conversation::serve(connection, stream, &context).await,
+            Err(error) => telemetry::log_end(Err(error)),
+        }
+    };
+    conversation.instrument(span).await;
+}
+
+/// A socket in the event loop of the current runtime.
+struct AsyncStream {
+    socket: AsyncFd<Arc<Socket>>,
+    busy_poll: Option<Duration>,
+}
+
+impl AsyncStream {
+    fn new(connection: &Connection, context: &Context) -> io::Result<Self> {
+        connection.socket.set_nonblocking(true)?;
+        let socket = sys::register(Arc::clone(&connection.socket))?;
+        Ok(Self { socket, busy_poll: context.busy_poll() })
+    }
+
+    /// Asks again and again for a while, and lets other tasks run in between. `None` when that was
+    /// in vain.
+    async fn poll_busily(&self, session: &mut Session) -> io::Result<Option<Received>> {
+        let Some(duration) = self.busy_poll else { return Ok(None) };
+        let begin = Instant::now();
+        while begin.elapsed() < duration {
+            match read(self.socket.get_ref(), session, RecvFlags::empty()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => task::yield_now().await,
+                result => return result.map(Some),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn wait_and_read(&self, session: &mut Session) -> io::Result<Received> {
+        loop {
+            let mut ready = self.socket.readable().await?;
+            let read = ready.try_io(|socket| read(socket.get_ref(), session, RecvFlags::empty()));
+            if let Ok(result) = read {
+                return result;
+            }
+        }
+    }
+}
+
+impl Stream for AsyncStream {
+    async fn receive(
+        &mut self,
+        session: &mut Session,
+        until: Option<Instant>,
+    ) -> io::Result<Received> {
+        if let Some(received) = self.poll_busily(session).await? {
+            return Ok(received);
+        }
+        let Some(until) = until else { return self.wait_and_read(session).await };
+        let in_time = time::timeout_at(until.into(), self.wait_and_read(session)).await;
+        in_time.unwrap_or(Ok(Received::TimedOut))
+    }
+
+    /// Tries before it waits: a socket that was idle has room.
+    async fn send(&mut self, session: &mut Session) -> io::Result<()> {
+        while !session.output().is_empty() {
+            match self.socket.get_ref().send(session.output()) {
+                Ok(len) => session.sent(len),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.socket.writable().await?.clear_ready();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn yield_now(&mut self) {
+        task::yield_now().await;
+    }
+}

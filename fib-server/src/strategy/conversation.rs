@@ -1,0 +1,171 @@
+//! One conversation over a socket: what all strategies share but the waiting.
+//!
+//! It is written once, as a stackless coroutine. A strategy brings a [`Stream`], whose operations
+//! wait in its own way: a blocking one is simply ready whenever it returns.
+
+use std::{
+    io,
+    mem::MaybeUninit,
+    net::Shutdown,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, recv},
+};
+use socket2::Socket;
+use tracing::warn;
+
+use crate::{
+    compute::{Outcome, Refusal, Started},
+    connection::{Client, Connection},
+    context::Context,
+    session::{CHUNK_LEN, Session},
+    telemetry,
+};
+
+/// How long a closing connection waits for the client to read its last reply.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What to log when [`Session::newline_is_missing`].
+const NEWLINE_HINT: &str = "digits without a newline for a second: if this client is one of \
+    the original demo, start the server with --dialect classic";
+
+/// A connected socket, and how a strategy waits for it.
+pub(super) trait Stream {
+    /// Waits for input, at most until then, and gives the session what one read brings.
+    async fn receive(
+        &mut self,
+        session: &mut Session,
+        until: Option<Instant>,
+    ) -> io::Result<Received>;
+
+    /// Sends all of the session's output.
+    async fn send(&mut self, session: &mut Session) -> io::Result<()>;
+
+    /// Lets the other conversations of this thread have their turn, if there are any.
+    async fn yield_now(&mut self);
+}
+
+/// What came of waiting for input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    /// The session has it.
+    Input,
+    /// No more will come.
+    End,
+    /// Nothing came in time.
+    TimedOut,
+}
+
+/// One read of what has come, straight into the session.
+pub(super) fn read(
+    socket: &Socket,
+    session: &mut Session,
+    flags: RecvFlags,
+) -> io::Result<Received> {
+    let mut chunk = [MaybeUninit::uninit(); CHUNK_LEN];
+    loop {
+        match recv(socket, &mut chunk[..], flags) {
+            Ok((_, 0)) => return Ok(Received::End),
+            Ok(((bytes, _), _)) => {
+                session.receive(bytes, Instant::now());
+                return Ok(Received::Input);
+            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Talks with one client until the conversation is over, and logs how it ended.
+pub(super) async fn serve(mut connection: Connection, stream: impl Stream, context: &Context) {
+    telemetry::log_end(converse(&mut connection, stream, context).await);
+}
+
+async fn converse(
+    connection: &mut Connection,
+    mut stream: impl Stream,
+    context: &Context,
+) -> io::Result<()> {
+    let client = connection.client();
+    let Connection { socket, session, .. } = connection;
+    loop {
+        answer_all(session, &mut stream, &client, context).await?;
+        let held_back = session.output_is_high();
+        stream.send(session).await?;
+        if session.is_over() {
+            socket.shutdown(Shutdown::Write)?;
+            return linger(session, &mut stream).await;
+        }
+        if !held_back {
+            receive(session, &mut stream, context).await?;
+        }
+    }
+}
+
+/// Answers what the session has received, until it needs more input or room for output.
+async fn answer_all(
+    session: &mut Session,
+    stream: &mut impl Stream,
+    client: &Client,
+    context: &Context,
+) -> io::Result<()> {
+    while let Some(request) = session.next_request() {
+        let outcome = match context.compute().start(request.n, client, session.received_at()) {
+            Started::Done(outcome) => outcome,
+            started => {
+                // Earlier answers must not wait for a later one.
+                stream.send(session).await?;
+                finish(started, stream).await
+            }
+        };
+        session.answer(&outcome);
+        if outcome == Err(Refusal::ClientGone) {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+    }
+    Ok(())
+}
+
+async fn finish(started: Started, stream: &mut impl Stream) -> Outcome {
+    match started {
+        Started::Done(outcome) => outcome,
+        Started::Here(mut job) => loop {
+            match job.run_slice() {
+                Some(outcome) => return outcome,
+                None => stream.yield_now().await,
+            }
+        },
+        Started::Elsewhere(outcome) => outcome.await.unwrap_or(Err(Refusal::Failed)),
+    }
+}
+
+async fn receive(
+    session: &mut Session,
+    stream: &mut impl Stream,
+    context: &Context,
+) -> io::Result<()> {
+    let deadline = session.deadline();
+    match stream.receive(session, deadline).await? {
+        Received::Input => {}
+        Received::End => session.end_input(context.input_end()),
+        Received::TimedOut => {
+            if session.newline_is_missing(Instant::now()) {
+                warn!("{NEWLINE_HINT}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads the client's leftovers away, so that closing does not reset the connection before the
+/// client has read its last reply. A session that is over takes them and forgets them.
+async fn linger(session: &mut Session, stream: &mut impl Stream) -> io::Result<()> {
+    let end = Instant::now() + LINGER;
+    while Instant::now() < end && stream.receive(session, Some(end)).await? == Received::Input {
+        stream.yield_now().await;
+    }
+    Ok(())
+}
