@@ -14,7 +14,7 @@ use tracing::Instrument;
 use crate::{
     connection::Connection,
     context::Context,
-    session::Session,
+    session::{CHUNK_LEN, Session},
     strategy::conversation::{self, Received, Stream, read},
     sys, telemetry,
 };
@@ -54,7 +54,7 @@ impl AsyncStream {
         while begin.elapsed() < duration {
             match read(self.socket.get_ref(), session, RecvFlags::empty()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => task::yield_now().await,
-                result => return result.map(Some),
+                result => return result.map(|len| Some(Received::bytes(len))),
             }
         }
         Ok(None)
@@ -65,7 +65,12 @@ impl AsyncStream {
             let mut ready = self.socket.readable().await?;
             let read = ready.try_io(|socket| read(socket.get_ref(), session, RecvFlags::empty()));
             if let Ok(result) = read {
-                return result;
+                let len = result?;
+                if len < CHUNK_LEN {
+                    // The queue is empty: asking the kernel once more would only confirm it.
+                    ready.clear_ready();
+                }
+                return Ok(Received::bytes(len));
             }
         }
     }

@@ -76,7 +76,7 @@ impl Stream for BlockingStream {
         }
         match self.read_until(session, until) {
             Err(error) if is_timeout(&error) => Ok(Received::TimedOut),
-            result => result,
+            result => result.map(Received::bytes),
         }
     }
 
@@ -100,13 +100,13 @@ impl BlockingStream {
         while begin.elapsed() < duration {
             match read(&self.socket, session, RecvFlags::DONTWAIT) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => hint::spin_loop(),
-                result => return result.map(Some),
+                result => return result.map(|len| Some(Received::bytes(len))),
             }
         }
         Ok(None)
     }
 
-    fn read_until(&self, session: &mut Session, until: Option<Instant>) -> io::Result<Received> {
+    fn read_until(&self, session: &mut Session, until: Option<Instant>) -> io::Result<usize> {
         let Some(until) = until else { return read(&self.socket, session, RecvFlags::empty()) };
         // A timeout of zero would mean none at all.
         let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));

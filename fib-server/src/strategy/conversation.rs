@@ -59,19 +59,22 @@ pub(super) enum Received {
     TimedOut,
 }
 
-/// One read of what has come, straight into the session.
-pub(super) fn read(
-    socket: &Socket,
-    session: &mut Session,
-    flags: RecvFlags,
-) -> io::Result<Received> {
+impl Received {
+    /// What it means to have read so many bytes.
+    pub(super) const fn bytes(len: usize) -> Self {
+        if len == 0 { Self::End } else { Self::Input }
+    }
+}
+
+/// One read of what has come, straight into the session; how many bytes there were. None is the
+/// end of input.
+pub(super) fn read(socket: &Socket, session: &mut Session, flags: RecvFlags) -> io::Result<usize> {
     let mut chunk = [MaybeUninit::uninit(); CHUNK_LEN];
     loop {
         match recv(socket, &mut chunk[..], flags) {
-            Ok((_, 0)) => return Ok(Received::End),
-            Ok(((bytes, _), _)) => {
+            Ok(((bytes, _), len)) => {
                 session.receive(bytes, Instant::now());
-                return Ok(Received::Input);
+                return Ok(len);
             }
             Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
