@@ -9,7 +9,7 @@ use clap::{
 use fib_proto::{Address, Dialect};
 
 use crate::{
-    compute::{Algorithm, ComputeKind},
+    compute::{Algorithm, ComputeKind, Schedule},
     strategy::StrategyKind,
     telemetry::LogFormat,
 };
@@ -32,6 +32,14 @@ pub struct Cli {
     /// Who burns the CPU
     #[arg(long, env = "FIB_COMPUTE", value_enum, default_value_t)]
     pub compute: ComputeKind,
+
+    /// Threads that compute; only for --compute pool [default: one per core]
+    #[arg(long, env = "FIB_COMPUTE_THREADS", value_name = "N")]
+    pub compute_threads: Option<NonZeroUsize>,
+
+    /// Which request is computed next; only for --compute pool [default: srpt]
+    #[arg(long, env = "FIB_SCHEDULE", value_enum)]
+    pub schedule: Option<Schedule>,
 
     /// How F(n) is computed
     #[arg(long, env = "FIB_ALGORITHM", value_enum, default_value_t)]

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::{
     Cli,
-    compute::{Algorithm, ComputeOptions},
+    compute::{Algorithm, ComputeKind, ComputeOptions},
     strategy::{BuildError, Knobs, Strategy, StrategyKind},
 };
 
@@ -59,6 +59,14 @@ pub enum ConfigError {
     /// Nothing could be computed.
     #[error("--max-in-flight 0 computes nothing")]
     NothingInFlight,
+    /// There is nobody whom the flag could be for.
+    #[error("{flag} has no meaning with --compute {compute}")]
+    Compute {
+        /// The flag.
+        flag: &'static str,
+        /// The way to compute.
+        compute: ComputeKind,
+    },
     /// The strategy cannot be built with these knobs.
     #[error(transparent)]
     Strategy(#[from] BuildError),
@@ -87,6 +95,9 @@ impl TryFrom<Cli> for Config {
         if cli.max_in_flight == 0 {
             return Err(ConfigError::NothingInFlight);
         }
+        if let Some(flag) = cli.useless_compute_flag() {
+            return Err(ConfigError::Compute { flag, compute: cli.compute });
+        }
         Ok(Self {
             addresses: cli.listen,
             kind: cli.strategy,
@@ -95,6 +106,8 @@ impl TryFrom<Cli> for Config {
             compute: ComputeOptions {
                 kind: cli.compute,
                 algorithm: cli.algorithm,
+                compute_threads: cli.compute_threads,
+                schedule: cli.schedule.unwrap_or_default(),
                 max_in_flight: cli.max_in_flight,
                 deadline: cli.deadline,
             },
@@ -103,5 +116,18 @@ impl TryFrom<Cli> for Config {
             max_connections: cli.max_connections,
             drain_timeout: cli.drain_timeout,
         })
+    }
+}
+
+impl Cli {
+    /// A flag that is about threads that there are not.
+    fn useless_compute_flag(&self) -> Option<&'static str> {
+        let has_threads = self.compute != ComputeKind::Inline;
+        let has_schedule = self.compute == ComputeKind::Pool;
+        match self {
+            Self { compute_threads: Some(_), .. } if !has_threads => Some("--compute-threads"),
+            Self { schedule: Some(_), .. } if !has_schedule => Some("--schedule"),
+            _ => None,
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! The only unsafe code of the server: promises to libraries that the compiler cannot check.
+//! The only unsafe code of the server: promises to libraries that the compiler cannot check, and
+//! system calls that no library has.
 #![expect(unsafe_code, reason = "the one place for it; each use has its proof beside it")]
 
 use std::{io, sync::Arc};
@@ -12,3 +13,38 @@ pub(crate) fn register(socket: Arc<Socket>) -> io::Result<AsyncFd<Arc<Socket>>> 
     // within keeps the socket from being closed, and a Socket never changes its descriptor.
     unsafe { AsyncFd::register(socket) }.map_err(Into::into)
 }
+
+/// Lets the kernel prefer all other threads to the calling one: nice 10, and where it knows such a
+/// thing (Linux 6.12) a scheduling slice so long that it is not preempted by its equals, while a
+/// thread that wakes up with a shorter one preempts it at once.
+#[cfg(target_os = "linux")]
+pub(crate) fn give_way() {
+    use rustix::process::setpriority_process;
+
+    const NICE: i32 = 10;
+    #[expect(clippy::cast_possible_truncation, reason = "it is 48")]
+    const SIZE: u32 = size_of::<libc::sched_attr>() as u32;
+    /// In nanoseconds; the kernel takes up to 100 ms.
+    const KERNEL_SLICE: u64 = 20_000_000;
+    let attributes = libc::sched_attr {
+        size: SIZE,
+        sched_policy: 0, // SCHED_OTHER
+        sched_flags: 0,
+        sched_nice: NICE,
+        sched_priority: 0,
+        sched_runtime: KERNEL_SLICE,
+        sched_deadline: 0,
+        sched_period: 0,
+    };
+    // SAFETY: the kernel reads `size` bytes of the structure, which outlives the call, and writes
+    // nothing. Thread 0 is the calling one.
+    let result = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
+    if result != 0 {
+        // An older kernel has no slices to set; to give way is always allowed.
+        let _ = setpriority_process(None, NICE);
+    }
+}
+
+/// Other systems have no priority of a thread.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn give_way() {}

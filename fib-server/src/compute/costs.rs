@@ -76,6 +76,11 @@ impl Costs {
         to_u64(self.calls_per_second * time.as_secs_f64())
     }
 
+    /// What one undisturbed core makes.
+    pub(crate) const fn calls_per_second(&self) -> f64 {
+        self.calls_per_second
+    }
+
     fn largest_cheap_recursion(&self) -> (u64, Duration) {
         let limit = self.calls_in(CHEAP);
         let n = (0..=MAX_N_RECURSIVE).take_while(|&n| cost(n).is_some_and(|it| it <= limit)).last();
@@ -99,7 +104,7 @@ fn best_time<T>(run: impl Fn() -> T) -> Duration {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a prediction needs no more than 53 bits")]
-const fn to_f64(count: u64) -> f64 {
+pub(super) const fn to_f64(count: u64) -> f64 {
     count as f64
 }
 

@@ -18,6 +18,7 @@ use crate::{
 pub(crate) struct Job {
     pub(crate) work: Work,
     pub(crate) terms: Terms,
+    pub(crate) permit: Permit,
 }
 
 /// On what terms: for whom, and until when.
@@ -26,18 +27,17 @@ pub(crate) struct Terms {
     client: Client,
     /// When it must be done, and how long after its arrival that is.
     deadline: Option<(Instant, Duration)>,
-    _permit: Permit,
 }
 
 impl Terms {
-    pub(crate) fn new(
-        client: Client,
-        received_at: Instant,
-        deadline: Option<Duration>,
-        permit: Permit,
-    ) -> Self {
+    pub(crate) fn new(client: Client, received_at: Instant, deadline: Option<Duration>) -> Self {
         let deadline = deadline.and_then(|it| Some((received_at.checked_add(it)?, it)));
-        Self { client, deadline, _permit: permit }
+        Self { client, deadline }
+    }
+
+    /// When it must be done, and how long after its arrival that is.
+    pub(crate) const fn deadline(&self) -> Option<(Instant, Duration)> {
+        self.deadline
     }
 
     /// Why it need not be computed any further, if so.

@@ -8,11 +8,15 @@ mod algorithm;
 mod costs;
 mod inline;
 mod job;
+mod pool;
+mod queue;
 mod work;
 
 use std::{
     fmt,
+    num::NonZeroUsize,
     sync::{Arc, atomic::AtomicUsize},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -24,10 +28,12 @@ use tokio::sync::oneshot;
 pub use self::{
     algorithm::{Algorithm, Answer},
     inline::InlineJob,
+    queue::Schedule,
 };
 use self::{
     costs::Costs,
     job::{Job, Permit, Terms},
+    pool::Pool,
     work::Work,
 };
 use crate::connection::Client;
@@ -41,6 +47,8 @@ pub enum ComputeKind {
     /// The thread that read the request computes the answer
     #[default]
     Inline,
+    /// Threads that do nothing else, shortest request first
+    Pool,
 }
 
 /// What can be set on a way to compute.
@@ -50,6 +58,10 @@ pub struct ComputeOptions {
     pub kind: ComputeKind,
     /// How F(n) is computed.
     pub algorithm: Algorithm,
+    /// How many threads or processes compute, if not one per core.
+    pub compute_threads: Option<NonZeroUsize>,
+    /// In which order.
+    pub schedule: Schedule,
     /// How many requests may be computed, or wait for it, at once.
     pub max_in_flight: usize,
     /// How long a request may take from its arrival to its answer.
@@ -76,6 +88,7 @@ struct Limits {
 #[derive(Debug)]
 enum Engine {
     Inline,
+    Pool(Pool),
 }
 
 /// What comes of a request.
@@ -90,6 +103,12 @@ pub enum Refusal {
     TooMany {
         /// How many may be.
         max: usize,
+    },
+    /// It would take too long.
+    #[error("it cannot be done within --deadline {}", humantime::format_duration(*deadline))]
+    TooLate {
+        /// How long it may take.
+        deadline: Duration,
     },
     /// The deadline passed.
     #[error("not done within --deadline {}", humantime::format_duration(*deadline))]
@@ -110,7 +129,7 @@ impl Refusal {
     #[must_use]
     pub const fn code(self) -> ErrorCode {
         match self {
-            Self::TooMany { .. } => ErrorCode::Busy,
+            Self::TooMany { .. } | Self::TooLate { .. } => ErrorCode::Busy,
             Self::Deadline { .. } => ErrorCode::Deadline,
             Self::ClientGone | Self::Failed => ErrorCode::Internal,
         }
@@ -135,10 +154,13 @@ impl Compute {
     ///
     /// Where threads or processes cannot be started.
     pub fn new(options: ComputeOptions) -> anyhow::Result<Self> {
-        let ComputeOptions { kind, algorithm, max_in_flight, deadline } = options;
+        let ComputeOptions { algorithm, max_in_flight, deadline, .. } = options;
         let costs = Costs::calibrate(algorithm);
-        let engine = match kind {
+        let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let threads = options.compute_threads.unwrap_or(cores);
+        let engine = match options.kind {
             ComputeKind::Inline => Engine::Inline,
+            ComputeKind::Pool => Engine::Pool(Pool::start(threads, options.schedule, &costs)?),
         };
         let limits = Limits { max_in_flight, deadline };
         Ok(Self { algorithm, costs, limits, in_flight: Arc::default(), engine })
@@ -158,10 +180,11 @@ impl Compute {
         let max = self.limits.max_in_flight;
         let permit = Permit::take(&self.in_flight, max).ok_or(Refusal::TooMany { max })?;
         let work = Work::new(&self.costs, self.algorithm, n).ok_or(Refusal::Failed)?;
-        let terms = Terms::new(client.clone(), received_at, self.limits.deadline, permit);
-        let job = Job { work, terms };
+        let terms = Terms::new(client.clone(), received_at, self.limits.deadline);
+        let job = Job { work, terms, permit };
         Ok(match &self.engine {
             Engine::Inline => Started::Here(InlineJob::new(job, self.costs.calls_in(SLICE))),
+            Engine::Pool(pool) => Started::Elsewhere(pool.submit(job)?),
         })
     }
 }

@@ -18,7 +18,9 @@ impl Work {
     pub(crate) fn new(costs: &Costs, algorithm: Algorithm, n: u64) -> Option<Self> {
         match algorithm {
             Algorithm::Recursive => Recursion::new(n).map(Self::Recursion),
-            Algorithm::Doubling => Some(Self::Doubling { n, calls: costs.calls(n), answer: None }),
+            Algorithm::Doubling => {
+                Some(Self::Doubling { n, calls: costs.calls(n).max(1), answer: None })
+            }
         }
     }
 
@@ -38,13 +40,23 @@ impl Work {
     pub(crate) fn remaining(&self) -> u64 {
         match self {
             Self::Recursion(recursion) => recursion.remaining(),
-            Self::Doubling { calls, answer, .. } => {
-                if answer.is_some() {
-                    0
-                } else {
-                    (*calls).max(1)
-                }
-            }
+            Self::Doubling { calls, .. } => *calls,
+        }
+    }
+
+    /// A part for somebody else, if it is worth it.
+    pub(crate) fn split(&mut self) -> Option<Self> {
+        match self {
+            Self::Recursion(recursion) => recursion.split().map(Self::Recursion),
+            Self::Doubling { .. } => None,
+        }
+    }
+
+    /// Takes a part back, run or not.
+    pub(crate) fn join(&mut self, part: Self) {
+        match (self, part) {
+            (Self::Recursion(recursion), Self::Recursion(part)) => recursion.join(part),
+            _ => unreachable!("only a recursion has parts"),
         }
     }
 
