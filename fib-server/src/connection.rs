@@ -43,11 +43,15 @@ impl Connection {
     /// For whom this connection's requests are computed.
     #[must_use]
     pub fn client(&self) -> Client {
-        Client(Arc::clone(&self.socket))
+        Client::new(Arc::clone(&self.socket))
     }
 }
 
 impl Client {
+    pub(crate) const fn new(socket: Arc<Socket>) -> Self {
+        Self(socket)
+    }
+
     /// Whether nobody can read an answer any more: the connection was reset, or is closed in both
     /// directions. A half-close is no sign of that: the client has sent all it wanted, and reads.
     #[must_use]

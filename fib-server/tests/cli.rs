@@ -23,6 +23,9 @@ fn contradictions_are_usage_errors() {
         (&["--max-line", "19"], "it must be from 20 to 4096"),
         (&["--max-line", "1000000"], "it must be from 20 to 4096"),
         (&["--max-connections", "0"], "serves nobody"),
+        (&["--max-in-flight", "0"], "computes nothing"),
+        (&["--compute", "inline", "--compute-threads", "2"], "no meaning with --compute inline"),
+        (&["--compute", "inline", "--schedule", "fifo"], "--schedule has no meaning"),
         (&["--listen", "25000"], "expected HOST:PORT"),
         (&["--strategy", "threads"], "possible values"),
         (&["--dialect", "talk"], "line, classic"),
@@ -34,6 +37,27 @@ fn contradictions_are_usage_errors() {
         assert!(stderr.contains(told), "{arguments:?}: {stderr}");
         assert!(output.stdout.is_empty());
     }
+}
+
+/// Requests that nobody can cut short wait for each other, but only so many of them.
+#[test]
+fn one_request_too_many_is_told_the_limit() {
+    let flags = ["--algorithm", "recursive", "--max-n", "60", "--max-in-flight", "1"];
+    let server = Server::start("thread-per-connection", &flags);
+    let mut first = server.connect();
+    first.send("60\n");
+    let mut second = server.connect();
+    let told = loop {
+        let told = second.ask("30");
+        if told != "832040" {
+            break told; // by now the first one has begun
+        }
+    };
+    let limit = "ERR busy 1 requests are being computed; --max-in-flight raises the limit";
+    assert_eq!(told, limit);
+    assert_eq!(second.ask("10"), "55", "what costs nothing has no limit");
+    first.reset();
+    while second.ask("30") != "832040" {} // until the first one is found to be gone
 }
 
 #[test]

@@ -19,6 +19,9 @@ for_each_strategy! {{
     clients_of_the_original_demo_are_answered,
     a_missing_newline_is_hinted_at,
     a_reset_is_survived,
+    a_reset_cancels_what_is_computed,
+    a_passed_deadline_is_told,
+    every_half_closed_client_is_answered,
     clients_beyond_the_first_are_served_in_the_end,
 }}
 
@@ -187,6 +190,50 @@ fn a_reset_is_survived(strategy: &str) {
     }
     assert_eq!(server.connect().ask("30"), "832040");
     assert_eq!(server.stop().count("accepted"), 21);
+}
+
+fn a_reset_cancels_what_is_computed(strategy: &str) {
+    let server = Server::start(strategy, &["--algorithm", "recursive", "--max-n", "60"]);
+    let mut client = server.connect();
+    assert_eq!(client.ask("30"), "832040");
+    client.send("60\n1\n"); // hours
+    thread::sleep(Duration::from_millis(50));
+    client.reset();
+    let mut next = server.connect();
+    assert_eq!(next.ask("30"), "832040");
+    drop(next);
+    let ended = server.stop();
+    assert_eq!((ended.count("accepted"), ended.count("closed")), (2, 2));
+    assert_eq!((ended.count("ok"), ended.count("err"), ended.count("cancelled")), (2, 0, 1));
+    assert_eq!(ended.count("requests"), 3);
+}
+
+fn a_passed_deadline_is_told(strategy: &str) {
+    let flags = ["--algorithm", "recursive", "--max-n", "60", "--deadline", "150ms"];
+    let server = Server::start(strategy, &flags);
+    let mut client = server.connect();
+    let told = client.ask("60");
+    // At once, where it is known that it will pass.
+    assert!(told.starts_with("ERR deadline ") || told.starts_with("ERR busy "), "{told}");
+    assert!(told.contains("--deadline 150ms"), "{told}");
+    assert_eq!(client.ask("22"), "17711", "the connection goes on");
+    drop(client);
+    let ended = server.stop();
+    assert_eq!((ended.count("ok"), ended.count("err"), ended.count("cancelled")), (1, 1, 0));
+}
+
+/// The end of a client's input says nothing about its wish to read.
+fn every_half_closed_client_is_answered(strategy: &str) {
+    const CLIENTS: usize = 300;
+    let server = Server::start(strategy, &["--algorithm", "recursive"]);
+    for client in 0..CLIENTS {
+        let n = [1, 20, 25][client % 3];
+        let mut client = server.connect();
+        client.send(format!("{n}\n"));
+        client.half_close();
+        assert_eq!(client.rest(), format!("{}\n", fib_core::fib(n).unwrap()));
+    }
+    assert_eq!(server.stop().count("ok"), CLIENTS as u64);
 }
 
 /// At once by those that serve many, one after the other by the one that does not.

@@ -1,8 +1,8 @@
 //! Threads that do nothing but compute: the scheduler of jobs whose cost is known.
 //!
-//! A thread takes the next job of the [`Queue`], runs a slice of it, and puts it back. A shorter job
-//! that arrives cuts the slice short. While threads have nothing to do, the job in front is split
-//! among them. All of them give way to the threads that talk with clients.
+//! A thread takes the next job of the [`Queue`], runs a slice of it, and puts it back. A shorter
+//! job that arrives cuts the slice short. While threads have nothing to do, the job in front is
+//! split among them. All of them give way to the threads that talk with clients.
 
 use std::{
     cmp::min,
@@ -370,5 +370,134 @@ impl State {
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").field("threads", &self.threads).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{os::unix::net::UnixStream, sync::atomic::AtomicUsize};
+
+    use fastrand::Rng;
+    use proptest::prelude::*;
+    use socket2::Socket;
+
+    use super::*;
+    use crate::{
+        compute::{Algorithm, Answer},
+        connection::Client,
+    };
+
+    /// A scheduler without threads, a client that stays, and the jobs' answers.
+    struct Bench {
+        state: State,
+        costs: Costs,
+        client: Socket,
+        peer: UnixStream,
+        taken: Arc<AtomicUsize>,
+    }
+
+    impl Bench {
+        fn new(slice_calls: u64) -> Self {
+            let costs = Costs::calibrate(Algorithm::Recursive);
+            let (peer, client) = UnixStream::pair().expect("a pair of sockets");
+            let state = State {
+                queue: Queue::new(Schedule::Srpt, slice_calls),
+                jobs: HashMap::new(),
+                deadlines: BTreeSet::new(),
+                next_id: 0,
+                running: 0,
+                idle: 0,
+                calls_per_second: costs.calls_per_second(),
+                closing: false,
+            };
+            Self { state, costs, client: client.into(), peer, taken: Arc::default() }
+        }
+
+        fn submit(&mut self, n: u64, deadline: Option<Duration>) -> oneshot::Receiver<Outcome> {
+            let client = Client::new(Arc::new(self.client.try_clone().expect("a descriptor")));
+            let job = Job {
+                work: Work::new(&self.costs, Algorithm::Recursive, n).expect("n is small"),
+                terms: Terms::new(client, Instant::now(), deadline),
+                permit: Permit::take(&self.taken, usize::MAX).expect("there is no limit"),
+            };
+            let (sender, receiver) = oneshot::channel();
+            self.state.arrive(job, sender);
+            receiver
+        }
+
+        /// What a thread would do with a part, for so many calls.
+        fn put_back(&mut self, mut part: Part, calls: u64) {
+            let made = part.work.run(calls);
+            let ran = Ran { next: part.next, work: Ok(part.work), made, took: Duration::ZERO };
+            for (sender, outcome) in self.state.put_back(ran) {
+                let _ = sender.send(outcome);
+            }
+        }
+    }
+
+    proptest! {
+        /// Whoever runs which part of a job for how long, the answers are right.
+        #[test]
+        fn parts_come_together(
+            ns in prop::collection::vec(1u64..28, 1..6),
+            threads in 1usize..5,
+            seed: u64,
+        ) {
+            let mut rng = Rng::with_seed(seed);
+            let mut bench = Bench::new(20_000);
+            let mut answers: Vec<_> = ns.iter().map(|&n| (n, bench.submit(n, None))).collect();
+            let mut held = Vec::new();
+            loop {
+                while held.len() < threads && let Some(part) = bench.state.take(threads) {
+                    held.push(part);
+                }
+                if held.is_empty() {
+                    break;
+                }
+                let part = held.swap_remove(rng.usize(..held.len()));
+                bench.put_back(part, rng.u64(1..40_000));
+            }
+            for (n, answer) in &mut answers {
+                let word = fib_core::fib(*n).map(Answer::Word);
+                prop_assert_eq!(answer.try_recv().ok(), word.map(Ok), "F({})", n);
+            }
+            prop_assert!(bench.state.jobs.is_empty() && bench.state.queue.is_empty());
+            prop_assert_eq!(bench.taken.load(Ordering::Relaxed), 0, "every permit is given back");
+        }
+    }
+
+    #[test]
+    fn what_waits_too_long_is_ended() {
+        let deadline = Duration::from_millis(1);
+        let mut bench = Bench::new(1_000);
+        let mut answer = bench.submit(25, Some(deadline));
+        let mut other = bench.submit(10, None);
+        let part = bench.state.take(1).expect("two wait");
+        assert_eq!(part.next.job, 1, "the shorter one goes first");
+        thread::sleep(deadline * 2);
+        bench.put_back(part, u64::MAX);
+        assert_eq!(answer.try_recv(), Ok(Err(Refusal::Deadline { deadline })));
+        assert_eq!(other.try_recv(), Ok(Ok(Answer::Word(55))));
+        assert!(bench.state.take(1).is_none(), "nothing is left");
+    }
+
+    #[test]
+    fn nobody_computes_for_a_waiter_who_left() {
+        let mut bench = Bench::new(1_000);
+        drop(bench.submit(25, None));
+        let part = bench.state.take(1).expect("it waits");
+        bench.put_back(part, 1_000);
+        assert!(bench.state.jobs.is_empty());
+    }
+
+    #[test]
+    fn a_client_who_hangs_up_breaks_the_terms() {
+        let mut bench = Bench::new(1_000);
+        let _answer = bench.submit(25, None);
+        let part = bench.state.take(1).expect("it waits");
+        bench.peer.shutdown(std::net::Shutdown::Write).expect("it is connected");
+        assert_eq!(part.terms.broken(), None, "a half-close is none");
+        drop(bench.peer);
+        assert_eq!(part.terms.broken(), Some(Refusal::ClientGone));
     }
 }
