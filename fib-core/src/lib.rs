@@ -8,6 +8,9 @@
 //! | which number is F(n), for any n? | [`exact`] | fast doubling and a conversion to decimal |
 //! | how long does the CPU need for it? | [`recursive`], [`cost`] | 2·F(n)−1 calls, each one made |
 //!
+//! [`Recursion`] is the last one as work in progress, for a scheduler: run it for a while, put it
+//! aside, give half of it away.
+//!
 //! Everywhere F(0) = 0 and F(1) = F(2) = 1 ([OEIS A000045](https://oeis.org/A000045)).
 //!
 //! # Example
