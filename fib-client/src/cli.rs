@@ -90,6 +90,12 @@ pub(crate) struct PerfArgs {
     #[arg(long, value_name = "N", default_value = "1")]
     pub(crate) threads: NonZeroUsize,
 
+    /// Before it sleeps, a thread polls for up to so long: a sleeping client's wake-up is in every
+    /// latency that it measures
+    #[arg(long, value_name = "DURATION", default_value = "0s")]
+    #[arg(value_parser = humantime::parse_duration)]
+    pub(crate) busy_poll: Duration,
+
     /// What the draws from a mix start from
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,

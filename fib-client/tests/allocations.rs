@@ -15,6 +15,7 @@ fn requests_allocate_nothing() {
             connections: 2.try_into().unwrap(),
             depth: 4.try_into().unwrap(),
             threads: 1.try_into().unwrap(),
+            busy_poll: std::time::Duration::from_micros(10),
             mix: "1=9,30=1".parse::<Mix>().unwrap(),
             until: Until::Requests(replies),
             timeout: std::time::Duration::from_secs(10),

@@ -26,6 +26,7 @@ fn plan(address: Address) -> Plan {
         connections: NonZeroUsize::MIN,
         depth: NonZeroUsize::MIN,
         threads: NonZeroUsize::MIN,
+        busy_poll: Duration::ZERO,
         mix: Mix::only(1),
         until: Until::Elapsed(Duration::from_millis(300)),
         timeout: Duration::from_secs(10),
@@ -47,7 +48,9 @@ fn so_many_requests_are_so_many() {
     for shape in [[1, 1, 1], [3, 4, 2], [5, 7, 3], [2, 1, 9]] {
         let [connections, depth, threads] = shape.map(|it| NonZeroUsize::new(it).unwrap());
         let until = Until::Requests(1_001);
-        let report = run(&Plan { connections, depth, threads, until, ..plan(honest()) });
+        let busy_poll = Duration::from_micros(connections.get() as u64 % 2 * 100);
+        let plan = Plan { connections, depth, threads, busy_poll, until, ..plan(honest()) };
+        let report = run(&plan);
         assert_eq!((report.replies, report.wrong_answers), (1_001, 0));
         assert_eq!((report.connections.served, report.in_flight_at_end), (shape[0], 0));
         assert!(report.failures.is_empty());

@@ -58,6 +58,7 @@ fn plan(args: &PerfArgs) -> Plan {
         connections: args.connections,
         depth: args.depth,
         threads: args.threads,
+        busy_poll: args.busy_poll,
         mix: args.mix.clone().unwrap_or_else(|| Mix::only(n)),
         until: args.requests.map_or(Until::Elapsed(args.duration), Until::Requests),
         timeout: args.server.timeout,

@@ -20,6 +20,9 @@ pub struct Plan {
     pub depth: NonZeroUsize,
     /// How many threads drive the connections; no more than there are connections will run.
     pub threads: NonZeroUsize,
+    /// How long a thread polls before it sleeps: what it takes to wake it up is a part of every
+    /// latency it measures. Zero sleeps at once.
+    pub busy_poll: Duration,
     /// What is asked.
     pub mix: Mix,
     /// When it ends.

@@ -47,6 +47,7 @@ pub(super) struct Worker {
     target: Target,
     until: Until,
     timeout: Duration,
+    busy_poll: Duration,
     poll: Poll,
     slots: Vec<Slot>,
     traffic: Traffic,
@@ -107,6 +108,7 @@ impl Worker {
             target: target.clone(),
             until: plan.until,
             timeout: plan.timeout,
+            busy_poll: plan.busy_poll,
             poll: Poll::new()?,
             slots: Vec::new(),
             traffic: Traffic {
@@ -140,6 +142,7 @@ impl Worker {
         let mut chunk = vec![0; CHUNK_LEN];
         let mut events = Events::with_capacity(EVENTS);
         let mut next_tick = begin;
+        let mut sleeps_at = begin + self.busy_poll;
         (0..self.slots.len()).for_each(|at| self.drive(at, Line::fill));
         loop {
             let now = Instant::now();
@@ -150,8 +153,14 @@ impl Worker {
                 self.tick(now);
                 next_tick = now + TICK;
             }
+            let sleep = next_tick.min(end).duration_since(now);
             // An interrupted wait is one without events.
-            let _ = self.poll.poll(&mut events, Some(next_tick.min(end).duration_since(now)));
+            let _ = self
+                .poll
+                .poll(&mut events, Some(if now < sleeps_at { Duration::ZERO } else { sleep }));
+            if !self.busy_poll.is_zero() && !events.is_empty() {
+                sleeps_at = Instant::now() + self.busy_poll;
+            }
             for event in &events {
                 self.drive(event.token().0, |line, traffic| line.exchange(traffic, &mut chunk));
             }
