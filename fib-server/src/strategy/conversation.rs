@@ -102,7 +102,10 @@ async fn converse(
             socket.shutdown(Shutdown::Write)?;
             return linger(session, &mut stream).await;
         }
-        if !held_back {
+        if held_back {
+            // So many answers were a turn's work.
+            stream.yield_now().await;
+        } else {
             receive(session, &mut stream, context).await?;
         }
     }
