@@ -1,7 +1,15 @@
 //! Where clients come in: TCP and Unix sockets behind one type, and a blocking accept over all.
 
 use std::{
-    fs, io, mem, net::ToSocketAddrs, os::unix::fs::FileTypeExt, path::Path, thread, time::Duration,
+    fs, io, mem,
+    net::ToSocketAddrs,
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::fs::FileTypeExt,
+    },
+    path::Path,
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -19,7 +27,7 @@ use crate::{connection::Connection, context::Context};
 const BACKLOG: i32 = 4096;
 
 /// How long to wait where the system has no descriptor or memory for one more client.
-const PAUSE_WITHOUT_RESOURCES: Duration = Duration::from_millis(50);
+pub(crate) const PAUSE_WITHOUT_RESOURCES: Duration = Duration::from_millis(50);
 
 /// A listening socket, non-blocking.
 #[derive(Debug)]
@@ -51,7 +59,7 @@ impl Listener {
     }
 
     /// Accepts the client that waits longest, if there is one.
-    fn accept(&self, context: &Context) -> Accepted {
+    pub(crate) fn accept(&self, context: &Context) -> Accepted {
         match self.accept_socket() {
             Ok((socket, peer)) => {
                 context.admit(socket, peer).map_or(Accepted::Nothing, Accepted::Client)
@@ -74,8 +82,15 @@ impl Listener {
     }
 }
 
+/// Readable while a client waits to be accepted.
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
 /// What one accept brought.
-enum Accepted {
+pub(crate) enum Accepted {
     /// A client to serve.
     Client(Connection),
     /// A client that was refused, or gone before it was accepted; others may wait.
@@ -109,9 +124,7 @@ pub(crate) fn accept_any(
             match listener.accept(context) {
                 Accepted::Client(connection) => return Ok(Some(connection)),
                 Accepted::NoResources(error) => {
-                    if !mem::replace(&mut warned, true) {
-                        warn!("cannot accept until another client leaves: {error}");
-                    }
+                    warn_once(&mut warned, &error);
                     thread::sleep(PAUSE_WITHOUT_RESOURCES);
                 }
                 Accepted::Nothing => nobody_waits = false,
@@ -124,6 +137,13 @@ pub(crate) fn accept_any(
         if !draining {
             wait_for_clients(listeners, context)?;
         }
+    }
+}
+
+/// A shortage lasts, and is met again and again until it ends.
+pub(crate) fn warn_once(warned: &mut bool, error: &io::Error) {
+    if !mem::replace(warned, true) {
+        warn!("cannot accept until another client leaves: {error}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use crate::support::{Server, for_each_strategy};
+use crate::support::{Client, Server, for_each_strategy};
 
 for_each_strategy! {{
     a_number_is_answered,
@@ -22,6 +22,8 @@ for_each_strategy! {{
     a_reset_cancels_what_is_computed,
     a_passed_deadline_is_told,
     every_half_closed_client_is_answered,
+    a_long_request_leaves_turns_to_others,
+    a_client_that_never_pauses_leaves_turns_to_others,
     clients_beyond_the_first_are_served_in_the_end,
 }}
 
@@ -234,6 +236,43 @@ fn every_half_closed_client_is_answered(strategy: &str) {
         assert_eq!(client.rest(), format!("{}\n", fib_core::fib(n).unwrap()));
     }
     assert_eq!(server.stop().count("ok"), CLIENTS as u64);
+}
+
+fn a_long_request_leaves_turns_to_others(strategy: &str) {
+    if strategy == "sequential" {
+        return; // its lesson
+    }
+    let server = Server::start(strategy, &["--algorithm", "recursive"]);
+    let mut long: Vec<_> = (0..8).map(|_| server.connect()).collect();
+    for client in &mut long {
+        client.send("1\n45\n");
+        assert_eq!(client.line(), "1");
+    }
+    let mut short = server.connect();
+    for _ in 0..100 {
+        assert_eq!(short.ask("10"), "55");
+    }
+    long.into_iter().for_each(Client::reset);
+    drop(short);
+    assert_eq!(server.stop().count("cancelled"), 8, "none of them was done before");
+}
+
+fn a_client_that_never_pauses_leaves_turns_to_others(strategy: &str) {
+    if strategy == "sequential" {
+        return; // its lesson
+    }
+    let server = Server::start(strategy, &[]);
+    let (mut sender, mut other) = (server.connect(), server.connect());
+    let (mut receiver, mut end) = (sender.another_end(), sender.another_end());
+    let sending = thread::spawn(move || sender.send_until_cut_off("1\n".repeat(8192).as_bytes()));
+    let receiving = thread::spawn(move || receiver.receive_until_closed());
+    for _ in 0..100 {
+        assert_eq!(other.ask("10"), "55");
+    }
+    assert!(!receiving.is_finished() && !sending.is_finished(), "it never paused");
+    end.shutdown();
+    assert!(sending.join().unwrap());
+    assert!(receiving.join().unwrap() > 0);
 }
 
 /// At once by those that serve many, one after the other by the one that does not.

@@ -20,6 +20,7 @@ macro_rules! for_each_strategy {
         for_each_strategy! { @strategy sequential "sequential" $promises }
         for_each_strategy! { @strategy thread_per_connection "thread-per-connection" $promises }
         for_each_strategy! { @strategy tokio_tasks "tokio-tasks" $promises }
+        for_each_strategy! { @strategy coroutines "coroutines" $promises }
     };
     (@strategy $module:ident $name:literal { $($promise:ident),* $(,)? }) => {
         mod $module {
@@ -193,6 +194,11 @@ impl Client {
         Self { socket: BufReader::new(self.socket.get_ref().try_clone().unwrap()) }
     }
 
+    /// Closes both directions, also for the other ends.
+    pub(crate) fn shutdown(&mut self) {
+        self.socket.get_mut().shutdown(Shutdown::Both).unwrap();
+    }
+
     pub(crate) fn half_close(&mut self) {
         self.socket.get_mut().shutdown(Shutdown::Write).unwrap();
     }
@@ -210,6 +216,11 @@ impl Client {
         let mut rest = String::new();
         self.socket.read_to_string(&mut rest).expect("the server closes");
         rest
+    }
+
+    /// Reads everything away; how many bytes there were.
+    pub(crate) fn receive_until_closed(&mut self) -> u64 {
+        std::io::copy(&mut self.socket, &mut std::io::sink()).expect("the server closes")
     }
 
     pub(crate) fn ask(&mut self, request: &str) -> String {

@@ -37,7 +37,7 @@ pub(crate) enum Start {
 
 /// Every server there is, ours first.
 pub(crate) fn all(sh: &Shell, programs: &Programs) -> Result<Vec<Peer>> {
-    let mut peers: Vec<_> = ["thread-per-connection", "tokio-tasks", "sequential"]
+    let mut peers: Vec<_> = ["thread-per-connection", "tokio-tasks", "coroutines", "sequential"]
         .map(|strategy| fib_server(programs, strategy))
         .into();
     peers.push(go(sh)?);

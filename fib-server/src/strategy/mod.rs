@@ -3,6 +3,8 @@
 mod asynchronous;
 mod blocking;
 mod conversation;
+mod coroutines;
+mod executor;
 mod sequential;
 mod thread_per_connection;
 mod tokio_tasks;
@@ -14,7 +16,8 @@ use clap::ValueEnum;
 use thiserror::Error;
 
 pub use self::{
-    sequential::Sequential, thread_per_connection::ThreadPerConnection, tokio_tasks::TokioTasks,
+    coroutines::Coroutines, sequential::Sequential, thread_per_connection::ThreadPerConnection,
+    tokio_tasks::TokioTasks,
 };
 use crate::{context::Context, listener::Listener};
 
@@ -43,6 +46,8 @@ pub enum StrategyKind {
     ThreadPerConnection,
     /// A task for each client, on the Tokio runtime
     TokioTasks,
+    /// A coroutine for each client, on one thread with a readiness loop of our own
+    Coroutines,
 }
 
 /// What can be set on a strategy.
@@ -57,7 +62,9 @@ pub struct Knobs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum BuildError {
     /// There are no threads to be counted.
-    #[error("--io-threads has no meaning with --strategy {strategy}: it has no event loop")]
+    #[error(
+        "--io-threads has no meaning with --strategy {strategy}: it has no pool of event loops"
+    )]
     IoThreads {
         /// The strategy.
         strategy: StrategyKind,
@@ -75,6 +82,7 @@ impl StrategyKind {
             Self::Sequential => Box::new(Sequential),
             Self::ThreadPerConnection => Box::new(ThreadPerConnection),
             Self::TokioTasks => Box::new(TokioTasks::new(knobs.io_threads.take())),
+            Self::Coroutines => Box::new(Coroutines),
         };
         match knobs {
             Knobs { io_threads: None } => Ok(strategy),

@@ -1,0 +1,313 @@
+//! Coroutines on one thread: what the event loops share but the waiting for the kernel.
+//!
+//! A coroutine runs until it waits. Whatever it waits for keeps its [`Waker`], and waking puts it
+//! into the ready queue: from the loop's own tables of waits, or, with an answer that was computed
+//! elsewhere, from another thread, which then has to interrupt the loop's sleep.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, VecDeque},
+    fmt, mem,
+    panic::{self, AssertUnwindSafe},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{self, Poll, Wake, Waker},
+    time::{Duration, Instant},
+};
+
+use slab::Slab;
+use tracing::{Span, error};
+
+/// The conversations of a loop, as coroutines.
+#[derive(Debug)]
+pub(super) struct Executor<'a> {
+    tasks: Slab<Task<'a>>,
+    ready: Arc<ReadyQueue>,
+    /// Those that run now; kept for its memory.
+    running: Vec<usize>,
+}
+
+struct Task<'a> {
+    coroutine: Pin<Box<dyn Future<Output = ()> + 'a>>,
+    waker: Waker,
+    span: Span,
+}
+
+impl<'a> Executor<'a> {
+    /// Without tasks yet. `interrupt` ends the sleep of the loop, from any thread.
+    pub(super) fn new(interrupt: impl Fn() + Send + Sync + 'static) -> Self {
+        let ready = ReadyQueue { state: Mutex::default(), interrupt: Box::new(interrupt) };
+        Self { tasks: Slab::new(), ready: Arc::new(ready), running: Vec::new() }
+    }
+
+    /// Takes on a coroutine, which runs in the next turn. What it logs is in the span.
+    pub(super) fn spawn(&mut self, span: Span, coroutine: impl Future<Output = ()> + 'a) {
+        let vacant = self.tasks.vacant_entry();
+        let key = vacant.key();
+        let waker = Waker::from(Arc::new(MakeReady { key, ready: Arc::clone(&self.ready) }));
+        vacant.insert(Task { coroutine: Box::pin(coroutine), waker, span });
+        self.ready.push(key);
+    }
+
+    /// Runs each task that is ready until it waits. Those that become ready meanwhile have to let
+    /// the loop look at the sockets first.
+    pub(super) fn run_ready(&mut self) {
+        let mut running = mem::take(&mut self.running);
+        mem::swap(&mut running, &mut self.ready.state().keys);
+        running.drain(..).for_each(|key| self.run(key));
+        self.running = running;
+    }
+
+    /// A task that has ended may still be woken, perhaps under the name of a later one; nothing
+    /// comes of that, because whoever is woken looks for itself what has happened.
+    fn run(&mut self, key: usize) {
+        let Some(Task { coroutine, waker, span }) = self.tasks.get_mut(key) else { return };
+        let mut context = task::Context::from_waker(waker);
+        let poll = AssertUnwindSafe(|| coroutine.as_mut().poll(&mut context));
+        let result = span.in_scope(|| {
+            // A panic is a bug. It costs this client its connection, and the others nothing.
+            panic::catch_unwind(poll).inspect_err(|_| error!("the conversation panicked"))
+        });
+        if !matches!(result, Ok(Poll::Pending)) {
+            self.tasks.remove(key);
+        }
+    }
+
+    /// Whether all tasks have ended.
+    pub(super) fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// Whether a task is ready.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.ready.state().keys.is_empty()
+    }
+
+    /// Makes sure that whoever becomes ready from now on interrupts the loop's sleep. It must not
+    /// sleep if that is false: somebody is ready already.
+    pub(super) fn may_sleep(&self) -> bool {
+        let mut state = self.ready.state();
+        state.loop_sleeps = state.keys.is_empty();
+        state.loop_sleeps
+    }
+
+    /// Takes note that the loop is awake.
+    pub(super) fn wake_up(&self) {
+        self.ready.state().loop_sleeps = false;
+    }
+}
+
+impl fmt::Debug for Task<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task").field("span", &self.span).finish_non_exhaustive()
+    }
+}
+
+/// Who is to run next.
+struct ReadyQueue {
+    state: Mutex<ReadyState>,
+    interrupt: Box<dyn Fn() + Send + Sync>,
+}
+
+#[derive(Debug, Default)]
+struct ReadyState {
+    keys: Vec<usize>,
+    loop_sleeps: bool,
+}
+
+impl ReadyQueue {
+    fn push(&self, key: usize) {
+        let mut state = self.state();
+        state.keys.push(key);
+        let loop_sleeps = mem::take(&mut state.loop_sleeps);
+        drop(state);
+        if loop_sleeps {
+            (self.interrupt)();
+        }
+    }
+
+    /// Nothing panics while it is locked.
+    fn state(&self) -> MutexGuard<'_, ReadyState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for ReadyQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadyQueue").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+/// What a task's waker does.
+struct MakeReady {
+    key: usize,
+    ready: Arc<ReadyQueue>,
+}
+
+impl Wake for MakeReady {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.ready.push(self.key);
+    }
+}
+
+/// Who waits for nothing but a turn, because others should have theirs first.
+#[derive(Debug, Default)]
+pub(super) struct Turns(RefCell<VecDeque<Waker>>);
+
+impl Turns {
+    /// Waits for the next turn.
+    pub(super) async fn next(&self) {
+        let mut waited = false;
+        std::future::poll_fn(|task| {
+            if mem::replace(&mut waited, true) {
+                return Poll::Ready(());
+            }
+            self.0.borrow_mut().push_back(task.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Gives a turn to the one that waits longest. Only to that one: between two of their long
+    /// turns come all those that are ready for a short one.
+    pub(super) fn give_one(&self) {
+        if let Some(waker) = self.0.borrow_mut().pop_front() {
+            waker.wake();
+        }
+    }
+
+    /// Whether nobody waits for a turn.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+}
+
+/// Who waits for a time.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    /// By the time, and by a number that tells apart those who wait for the same.
+    wakers: RefCell<BTreeMap<(Instant, u64), Waker>>,
+    last_id: Cell<u64>,
+}
+
+/// A time that a task waits for besides something else; `None` never comes.
+#[derive(Debug)]
+pub(super) struct Alarm<'a> {
+    timers: &'a Timers,
+    at: Option<Instant>,
+    /// How it is known to the timers, once it is.
+    key: Option<(Instant, u64)>,
+}
+
+impl Timers {
+    /// An alarm at that time.
+    pub(super) const fn alarm(&self, at: Option<Instant>) -> Alarm<'_> {
+        Alarm { timers: self, at, key: None }
+    }
+
+    /// Wakes those whose time has come.
+    pub(super) fn wake_due(&self) {
+        let mut wakers = self.wakers.borrow_mut();
+        if wakers.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        while let Some(first) = wakers.first_entry().filter(|it| it.key().0 <= now) {
+            first.remove().wake();
+        }
+    }
+
+    /// How long until then.
+    pub(super) fn time_to_next(&self) -> Option<Duration> {
+        let wakers = self.wakers.borrow();
+        let ((at, _), _) = wakers.first_key_value()?;
+        Some(at.saturating_duration_since(Instant::now()))
+    }
+}
+
+impl Alarm<'_> {
+    /// Ready once the time has come.
+    pub(super) fn poll(&mut self, task: &task::Context<'_>) -> Poll<()> {
+        let Some(at) = self.at else { return Poll::Pending };
+        if at <= Instant::now() {
+            return Poll::Ready(());
+        }
+        let timers = self.timers;
+        let key = *self.key.get_or_insert_with(|| {
+            timers.last_id.update(|id| id + 1);
+            (at, timers.last_id.get())
+        });
+        timers.wakers.borrow_mut().insert(key, task.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.timers.wakers.borrow_mut().remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_one_task_only() {
+        let (turns, ended) = (Turns::default(), Cell::new(false));
+        let mut executor = Executor::new(|| ());
+        executor.spawn(Span::none(), async { panic!("a test's own") });
+        executor.spawn(Span::none(), async {
+            turns.next().await;
+            ended.set(true);
+        });
+        executor.run_ready();
+        assert!(!ended.get() && !executor.is_empty(), "it waits for its turn");
+        turns.give_one();
+        executor.run_ready();
+        assert!(ended.get() && executor.is_empty());
+    }
+
+    #[test]
+    fn a_wake_interrupts_a_sleep_and_nothing_else() {
+        let interrupts = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&interrupts);
+        let interrupts = || interrupts.load(Ordering::Relaxed);
+        let (answer, computed) = tokio::sync::oneshot::channel::<()>();
+        let mut executor = Executor::new(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        executor.spawn(Span::none(), async { computed.await.expect("it is sent") });
+        assert!(!executor.may_sleep(), "a task is ready");
+        executor.run_ready();
+        assert!(executor.may_sleep());
+        std::thread::spawn(|| answer.send(())).join().expect("it ends").expect("it is awaited");
+        assert_eq!((interrupts(), executor.may_sleep()), (1, false));
+        executor.wake_up();
+        executor.run_ready();
+        assert!(executor.is_empty());
+        assert_eq!(interrupts(), 1);
+    }
+
+    #[test]
+    fn an_alarm_that_is_dropped_is_forgotten() {
+        let timers = Timers::default();
+        let task = &task::Context::from_waker(Waker::noop());
+        let mut alarm = timers.alarm(Instant::now().checked_add(Duration::from_hours(1)));
+        let mut due = timers.alarm(Some(Instant::now()));
+        assert!(alarm.poll(task).is_pending() && alarm.poll(task).is_pending());
+        assert!(due.poll(task).is_ready());
+        assert!(timers.alarm(None).poll(task).is_pending());
+        assert_eq!(timers.wakers.borrow().len(), 1);
+        drop(alarm);
+        assert_eq!(timers.time_to_next(), None);
+    }
+}
