@@ -1,8 +1,8 @@
 //! The plain recursion as work that can be cut anywhere: for a while here, a part of it there.
 //!
 //! A tree of calls that has been begun is a stack of the subtrees that remain, each named by its n.
-//! So the state of a computation of minutes is a few dozen bytes, and its cost is known to the call.
-//! It is the depth-first walk of a tree with an explicit stack (Knuth, *The Art of Computer
+//! So the state of a computation of minutes is a few dozen bytes, and its cost is known to the
+//! call. It is the depth-first walk of a tree with an explicit stack (Knuth, *The Art of Computer
 //! Programming*, vol. 1, 2.3.1), whose lower levels run as fast as the recursion itself.
 
 use std::cmp::Reverse;
