@@ -9,7 +9,7 @@ use std::{
     },
     path::Path,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
@@ -27,7 +27,7 @@ use crate::{connection::Connection, context::Context};
 const BACKLOG: i32 = 4096;
 
 /// How long to wait where the system has no descriptor or memory for one more client.
-pub(crate) const PAUSE_WITHOUT_RESOURCES: Duration = Duration::from_millis(50);
+const PAUSE_WITHOUT_RESOURCES: Duration = Duration::from_millis(50);
 
 /// A listening socket, non-blocking.
 #[derive(Debug)]
@@ -101,6 +101,29 @@ pub(crate) enum Accepted {
     NoResources(io::Error),
 }
 
+/// A lack of what one more client needs. It lasts, and is met again and again until it ends.
+#[derive(Debug, Default)]
+pub(crate) struct Shortage {
+    was_told: bool,
+    retry_at: Option<Instant>,
+}
+
+impl Shortage {
+    /// Takes note that there was no descriptor or memory for a client.
+    pub(crate) fn meet(&mut self, error: &io::Error) {
+        if !mem::replace(&mut self.was_told, true) {
+            warn!("cannot accept until another client leaves: {error}");
+        }
+        self.retry_at = Some(Instant::now() + PAUSE_WITHOUT_RESOURCES);
+    }
+
+    /// How long not to try again.
+    pub(crate) fn time_left(&self) -> Option<Duration> {
+        let left = self.retry_at?.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
+    }
+}
+
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Address::Unix(path) = &self.address {
@@ -116,7 +139,7 @@ pub(crate) fn accept_any(
     listeners: &[Listener],
     context: &Context,
 ) -> io::Result<Option<Connection>> {
-    let mut warned = false;
+    let mut shortage = Shortage::default();
     loop {
         let draining = context.latch().is_fired();
         let mut nobody_waits = true;
@@ -124,8 +147,8 @@ pub(crate) fn accept_any(
             match listener.accept(context) {
                 Accepted::Client(connection) => return Ok(Some(connection)),
                 Accepted::NoResources(error) => {
-                    warn_once(&mut warned, &error);
-                    thread::sleep(PAUSE_WITHOUT_RESOURCES);
+                    shortage.meet(&error);
+                    shortage.time_left().into_iter().for_each(thread::sleep);
                 }
                 Accepted::Nothing => nobody_waits = false,
                 Accepted::NobodyWaits => {}
@@ -137,13 +160,6 @@ pub(crate) fn accept_any(
         if !draining {
             wait_for_clients(listeners, context)?;
         }
-    }
-}
-
-/// A shortage lasts, and is met again and again until it ends.
-pub(crate) fn warn_once(warned: &mut bool, error: &io::Error) {
-    if !mem::replace(warned, true) {
-        warn!("cannot accept until another client leaves: {error}");
     }
 }
 

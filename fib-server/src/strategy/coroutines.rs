@@ -13,7 +13,7 @@ use std::{
     os::fd::{AsFd, AsRawFd},
     sync::Arc,
     task::{self, Poll, Waker},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::{Context as _, Result};
@@ -26,12 +26,12 @@ use tracing::error;
 use crate::{
     connection::Connection,
     context::Context,
-    listener::{Accepted, Listener, PAUSE_WITHOUT_RESOURCES, warn_once},
+    listener::{Accepted, Listener, Shortage},
     session::{CHUNK_LEN, Session},
     strategy::{
         Strategy,
         conversation::{self, Received, Stream, read},
-        executor::{Executor, Timers, Turns},
+        executor::{Executor, Pauses},
     },
     telemetry,
 };
@@ -65,11 +65,7 @@ struct EventLoop<'a> {
     waits: &'a Waits,
     executor: Executor<'a>,
     doors: Vec<Door>,
-    /// When to try again to accept, where there was no descriptor for one more client.
-    accept_at: Option<Instant>,
-    warned: bool,
-    /// When a task was ready last.
-    busy_at: Instant,
+    shortage: Shortage,
 }
 
 /// A listener, and whether somebody may wait there.
@@ -86,7 +82,7 @@ impl<'a> EventLoop<'a> {
         context: &'a Context,
     ) -> io::Result<Self> {
         let interrupt = mio::Waker::new(poll.registry(), INTERRUPT)?;
-        let executor = Executor::new(move || {
+        let executor = Executor::new(context.busy_poll(), move || {
             if let Err(error) = interrupt.wake() {
                 error!("the event loop was not interrupted: {error}");
             }
@@ -102,9 +98,7 @@ impl<'a> EventLoop<'a> {
             waits,
             executor,
             doors: doors.collect(),
-            accept_at: None,
-            warned: false,
-            busy_at: Instant::now(),
+            shortage: Shortage::default(),
         })
     }
 
@@ -124,19 +118,17 @@ impl<'a> EventLoop<'a> {
     /// Takes in a few of those who knock. Once the drain has begun and nobody knocks any more, the
     /// doors are closed.
     fn accept(&mut self) {
-        if self.accept_at.is_some_and(|at| Instant::now() < at) {
+        if self.shortage.time_left().is_some() {
             return;
         }
-        self.accept_at = None;
         let draining = self.context.latch().is_fired();
         let mut doors = mem::take(&mut self.doors);
         doors.retain_mut(|door| {
             door.is_knocked_at |= draining;
             for _ in 0..ACCEPTS_A_TURN {
-                if !door.is_knocked_at || self.accept_at.is_some() {
-                    break;
+                if door.is_knocked_at && self.shortage.time_left().is_none() {
+                    self.accept_one(door);
                 }
-                self.accept_one(door);
             }
             door.is_knocked_at || !draining
         });
@@ -146,15 +138,12 @@ impl<'a> EventLoop<'a> {
     fn accept_one(&mut self, door: &mut Door) {
         match door.listener.accept(self.context) {
             Accepted::Client(connection) => {
-                self.warned = false;
+                self.shortage = Shortage::default();
                 self.spawn(connection);
             }
             Accepted::Nothing => {}
             Accepted::NobodyWaits => door.is_knocked_at = false,
-            Accepted::NoResources(error) => {
-                warn_once(&mut self.warned, &error);
-                self.accept_at = Some(Instant::now() + PAUSE_WITHOUT_RESOURCES);
-            }
+            Accepted::NoResources(error) => self.shortage.meet(&error),
         }
     }
 
@@ -171,31 +160,16 @@ impl<'a> EventLoop<'a> {
 
     /// Asks the kernel what has happened, and sleeps until something has if nobody can run.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let mut timeout = self.time_to_next_turn();
-        if self.polls_busily() || !self.executor.may_sleep() {
-            timeout = Some(Duration::ZERO);
-        }
+        let to_accept = self.doors.iter().any(|door| door.is_knocked_at);
+        let to_accept = to_accept.then(|| self.shortage.time_left().unwrap_or_default());
+        let to_next = [to_accept, self.waits.pauses.time_to_next()].into_iter().flatten().min();
+        let timeout = self.executor.fall_asleep(to_next);
         let result = self.poll.poll(events, timeout);
         self.executor.wake_up();
         match result {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
             _ => Ok(()),
         }
-    }
-
-    /// How long nobody can run, if nothing happens; `None` for ever.
-    fn time_to_next_turn(&self) -> Option<Duration> {
-        let to_accept = self.doors.iter().any(|door| door.is_knocked_at).then(|| {
-            self.accept_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()))
-        });
-        let to_turn = (!self.waits.turns.is_empty()).then_some(Duration::ZERO);
-        let to_timer = self.waits.timers.time_to_next();
-        [to_accept, to_turn, to_timer].into_iter().flatten().min()
-    }
-
-    /// Whether something happened so recently that the next event is not worth a sleep.
-    fn polls_busily(&self) -> bool {
-        self.context.busy_poll().is_some_and(|duration| self.busy_at.elapsed() < duration)
     }
 
     /// Wakes the tasks that waited for what has happened, and one of those that only stepped aside.
@@ -207,11 +181,7 @@ impl<'a> EventLoop<'a> {
                 Token(key) => self.waits.wake(key, event),
             }
         }
-        self.waits.timers.wake_due();
-        self.waits.turns.give_one();
-        if self.context.busy_poll().is_some() && self.executor.is_ready() {
-            self.busy_at = Instant::now();
-        }
+        self.waits.pauses.wake_due();
     }
 }
 
@@ -225,8 +195,7 @@ fn watch(registry: &Registry, fd: &impl AsFd, token: Token, interest: Interest) 
 struct Waits {
     registry: Registry,
     sockets: RefCell<Slab<SocketWaits>>,
-    turns: Turns,
-    timers: Timers,
+    pauses: Pauses,
 }
 
 /// Who waits for a socket.
@@ -242,12 +211,7 @@ struct SocketWaits {
 
 impl Waits {
     fn new(registry: Registry) -> Self {
-        Self {
-            registry,
-            sockets: RefCell::default(),
-            turns: Turns::default(),
-            timers: Timers::default(),
-        }
+        Self { registry, sockets: RefCell::default(), pauses: Pauses::default() }
     }
 
     fn wake(&self, key: usize, event: &Event) {
@@ -338,7 +302,7 @@ impl Stream for SocketStream<'_> {
         if self.has_read && !self.waits.sockets.borrow()[self.key].is_drained {
             self.yield_now().await;
         }
-        let mut alarm = self.waits.timers.alarm(until);
+        let mut alarm = self.waits.pauses.alarm(until);
         std::future::poll_fn(|task| match self.poll_read(session, task) {
             Poll::Ready(result) => Poll::Ready(result.map(Received::bytes)),
             Poll::Pending => alarm.poll(task).map(|()| Ok(Received::TimedOut)),
@@ -351,7 +315,7 @@ impl Stream for SocketStream<'_> {
     }
 
     async fn yield_now(&mut self) {
-        self.waits.turns.next().await;
+        self.waits.pauses.next_turn().await;
         self.has_read = false;
     }
 }

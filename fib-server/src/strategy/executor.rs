@@ -7,7 +7,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, VecDeque},
-    fmt, mem,
+    fmt, future, mem,
     panic::{self, AssertUnwindSafe},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -25,6 +25,9 @@ pub(super) struct Executor<'a> {
     ready: Arc<ReadyQueue>,
     /// Those that run now; kept for its memory.
     running: Vec<usize>,
+    busy_poll: Option<Duration>,
+    /// When a task was ready last, if that is to be known.
+    busy_at: Instant,
 }
 
 struct Task<'a> {
@@ -35,9 +38,13 @@ struct Task<'a> {
 
 impl<'a> Executor<'a> {
     /// Without tasks yet. `interrupt` ends the sleep of the loop, from any thread.
-    pub(super) fn new(interrupt: impl Fn() + Send + Sync + 'static) -> Self {
+    pub(super) fn new(
+        busy_poll: Option<Duration>,
+        interrupt: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
         let ready = ReadyQueue { state: Mutex::default(), interrupt: Box::new(interrupt) };
-        Self { tasks: Slab::new(), ready: Arc::new(ready), running: Vec::new() }
+        let (tasks, running) = (Slab::new(), Vec::new());
+        Self { tasks, ready: Arc::new(ready), running, busy_poll, busy_at: Instant::now() }
     }
 
     /// Takes on a coroutine, which runs in the next turn. What it logs is in the span.
@@ -54,6 +61,9 @@ impl<'a> Executor<'a> {
     pub(super) fn run_ready(&mut self) {
         let mut running = mem::take(&mut self.running);
         mem::swap(&mut running, &mut self.ready.state().keys);
+        if self.busy_poll.is_some() && !running.is_empty() {
+            self.busy_at = Instant::now();
+        }
         running.drain(..).for_each(|key| self.run(key));
         self.running = running;
     }
@@ -78,17 +88,15 @@ impl<'a> Executor<'a> {
         self.tasks.is_empty()
     }
 
-    /// Whether a task is ready.
-    pub(super) fn is_ready(&self) -> bool {
-        !self.ready.state().keys.is_empty()
-    }
-
-    /// Makes sure that whoever becomes ready from now on interrupts the loop's sleep. It must not
-    /// sleep if that is false: somebody is ready already.
-    pub(super) fn may_sleep(&self) -> bool {
+    /// How long the loop may sleep now, of `longest` (`None`: for ever). From here on, whoever
+    /// becomes ready interrupts it.
+    ///
+    /// Not at all, while a task is ready, or was so recently that it is not worth it.
+    pub(super) fn fall_asleep(&self, longest: Option<Duration>) -> Option<Duration> {
+        let polls_busily = self.busy_poll.is_some_and(|limit| self.busy_at.elapsed() < limit);
         let mut state = self.ready.state();
-        state.loop_sleeps = state.keys.is_empty();
-        state.loop_sleeps
+        state.loop_sleeps = state.keys.is_empty() && !polls_busily;
+        if state.loop_sleeps { longest } else { Some(Duration::ZERO) }
     }
 
     /// Takes note that the loop is awake.
@@ -154,77 +162,66 @@ impl Wake for MakeReady {
     }
 }
 
-/// Who waits for nothing but a turn, because others should have theirs first.
+/// Tasks that wait for nothing outside: for their turn, or for a time.
 #[derive(Debug, Default)]
-pub(super) struct Turns(RefCell<VecDeque<Waker>>);
-
-impl Turns {
-    /// Waits for the next turn.
-    pub(super) async fn next(&self) {
-        let mut waited = false;
-        std::future::poll_fn(|task| {
-            if mem::replace(&mut waited, true) {
-                return Poll::Ready(());
-            }
-            self.0.borrow_mut().push_back(task.waker().clone());
-            Poll::Pending
-        })
-        .await;
-    }
-
-    /// Gives a turn to the one that waits longest. Only to that one: between two of their long
-    /// turns come all those that are ready for a short one.
-    pub(super) fn give_one(&self) {
-        if let Some(waker) = self.0.borrow_mut().pop_front() {
-            waker.wake();
-        }
-    }
-
-    /// Whether nobody waits for a turn.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
-    }
-}
-
-/// Who waits for a time.
-#[derive(Debug, Default)]
-pub(super) struct Timers {
+pub(super) struct Pauses {
+    turns: RefCell<VecDeque<Waker>>,
     /// By the time, and by a number that tells apart those who wait for the same.
-    wakers: RefCell<BTreeMap<(Instant, u64), Waker>>,
+    times: RefCell<BTreeMap<(Instant, u64), Waker>>,
     last_id: Cell<u64>,
 }
 
 /// A time that a task waits for besides something else; `None` never comes.
 #[derive(Debug)]
 pub(super) struct Alarm<'a> {
-    timers: &'a Timers,
+    pauses: &'a Pauses,
     at: Option<Instant>,
-    /// How it is known to the timers, once it is.
+    /// By which name it is waited for, once it is.
     key: Option<(Instant, u64)>,
 }
 
-impl Timers {
-    /// An alarm at that time.
-    pub(super) const fn alarm(&self, at: Option<Instant>) -> Alarm<'_> {
-        Alarm { timers: self, at, key: None }
+impl Pauses {
+    /// Waits for the next turn, because others should have theirs first.
+    pub(super) async fn next_turn(&self) {
+        let mut waited = false;
+        let poll = |task: &mut task::Context<'_>| {
+            if mem::replace(&mut waited, true) {
+                return Poll::Ready(());
+            }
+            self.turns.borrow_mut().push_back(task.waker().clone());
+            Poll::Pending
+        };
+        future::poll_fn(poll).await;
     }
 
-    /// Wakes those whose time has come.
+    /// An alarm at that time.
+    pub(super) const fn alarm(&self, at: Option<Instant>) -> Alarm<'_> {
+        Alarm { pauses: self, at, key: None }
+    }
+
+    /// Wakes those whose time has come, and of those who wait for a turn the one that waits
+    /// longest: between two long turns come all those that are ready for a short one.
     pub(super) fn wake_due(&self) {
-        let mut wakers = self.wakers.borrow_mut();
-        if wakers.is_empty() {
+        if let Some(waker) = self.turns.borrow_mut().pop_front() {
+            waker.wake();
+        }
+        let mut times = self.times.borrow_mut();
+        if times.is_empty() {
             return;
         }
         let now = Instant::now();
-        while let Some(first) = wakers.first_entry().filter(|it| it.key().0 <= now) {
+        while let Some(first) = times.first_entry().filter(|it| it.key().0 <= now) {
             first.remove().wake();
         }
     }
 
-    /// How long until then.
+    /// How long until the next is to be woken.
     pub(super) fn time_to_next(&self) -> Option<Duration> {
-        let wakers = self.wakers.borrow();
-        let ((at, _), _) = wakers.first_key_value()?;
+        if !self.turns.borrow().is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let times = self.times.borrow();
+        let ((at, _), _) = times.first_key_value()?;
         Some(at.saturating_duration_since(Instant::now()))
     }
 }
@@ -236,12 +233,12 @@ impl Alarm<'_> {
         if at <= Instant::now() {
             return Poll::Ready(());
         }
-        let timers = self.timers;
+        let Pauses { times, last_id, .. } = self.pauses;
         let key = *self.key.get_or_insert_with(|| {
-            timers.last_id.update(|id| id + 1);
-            (at, timers.last_id.get())
+            last_id.update(|id| id + 1);
+            (at, last_id.get())
         });
-        timers.wakers.borrow_mut().insert(key, task.waker().clone());
+        times.borrow_mut().insert(key, task.waker().clone());
         Poll::Pending
     }
 }
@@ -249,7 +246,7 @@ impl Alarm<'_> {
 impl Drop for Alarm<'_> {
     fn drop(&mut self) {
         if let Some(key) = self.key {
-            self.timers.wakers.borrow_mut().remove(&key);
+            self.pauses.times.borrow_mut().remove(&key);
         }
     }
 }
@@ -262,18 +259,36 @@ mod tests {
 
     #[test]
     fn a_panic_ends_one_task_only() {
-        let (turns, ended) = (Turns::default(), Cell::new(false));
-        let mut executor = Executor::new(|| ());
+        let (pauses, ended) = (Pauses::default(), Cell::new(false));
+        let mut executor = Executor::new(None, || ());
         executor.spawn(Span::none(), async { panic!("a test's own") });
         executor.spawn(Span::none(), async {
-            turns.next().await;
+            pauses.next_turn().await;
             ended.set(true);
         });
         executor.run_ready();
         assert!(!ended.get() && !executor.is_empty(), "it waits for its turn");
-        turns.give_one();
+        pauses.wake_due();
         executor.run_ready();
         assert!(ended.get() && executor.is_empty());
+    }
+
+    #[test]
+    fn turns_are_given_one_by_one() {
+        let (pauses, given) = (Pauses::default(), Cell::new(0));
+        let mut executor = Executor::new(None, || ());
+        for _ in 0..3 {
+            executor.spawn(Span::none(), async {
+                pauses.next_turn().await;
+                given.update(|given| given + 1);
+            });
+        }
+        for expected in 0..=3 {
+            executor.run_ready();
+            assert_eq!(given.get(), expected);
+            pauses.wake_due();
+        }
+        assert_eq!(pauses.time_to_next(), None);
     }
 
     #[test]
@@ -282,15 +297,15 @@ mod tests {
         let counted = Arc::clone(&interrupts);
         let interrupts = || interrupts.load(Ordering::Relaxed);
         let (answer, computed) = tokio::sync::oneshot::channel::<()>();
-        let mut executor = Executor::new(move || {
+        let mut executor = Executor::new(None, move || {
             counted.fetch_add(1, Ordering::Relaxed);
         });
         executor.spawn(Span::none(), async { computed.await.expect("it is sent") });
-        assert!(!executor.may_sleep(), "a task is ready");
+        assert_eq!(executor.fall_asleep(None), Some(Duration::ZERO), "a task is ready");
         executor.run_ready();
-        assert!(executor.may_sleep());
+        assert_eq!(executor.fall_asleep(None), None);
         std::thread::spawn(|| answer.send(())).join().expect("it ends").expect("it is awaited");
-        assert_eq!((interrupts(), executor.may_sleep()), (1, false));
+        assert_eq!((interrupts(), executor.fall_asleep(None)), (1, Some(Duration::ZERO)));
         executor.wake_up();
         executor.run_ready();
         assert!(executor.is_empty());
@@ -298,16 +313,24 @@ mod tests {
     }
 
     #[test]
+    fn a_busy_loop_does_not_sleep_at_once() {
+        let mut executor = Executor::new(Some(Duration::from_hours(1)), || ());
+        executor.spawn(Span::none(), async {});
+        executor.run_ready();
+        assert_eq!(executor.fall_asleep(None), Some(Duration::ZERO));
+    }
+
+    #[test]
     fn an_alarm_that_is_dropped_is_forgotten() {
-        let timers = Timers::default();
+        let pauses = Pauses::default();
         let task = &task::Context::from_waker(Waker::noop());
-        let mut alarm = timers.alarm(Instant::now().checked_add(Duration::from_hours(1)));
-        let mut due = timers.alarm(Some(Instant::now()));
+        let mut alarm = pauses.alarm(Instant::now().checked_add(Duration::from_hours(1)));
+        let mut due = pauses.alarm(Some(Instant::now()));
         assert!(alarm.poll(task).is_pending() && alarm.poll(task).is_pending());
         assert!(due.poll(task).is_ready());
-        assert!(timers.alarm(None).poll(task).is_pending());
-        assert_eq!(timers.wakers.borrow().len(), 1);
+        assert!(pauses.alarm(None).poll(task).is_pending());
+        assert_eq!(pauses.times.borrow().len(), 1);
         drop(alarm);
-        assert_eq!(timers.time_to_next(), None);
+        assert_eq!(pauses.time_to_next(), None);
     }
 }
