@@ -14,9 +14,9 @@ const SPLIT_MIN: u64 = 200_000;
 
 /// F(n) by the plain recursion, as work in progress.
 ///
-/// [`run`](Self::run) makes so many of its calls, no more; [`split`](Self::split) gives away a part,
-/// to be run elsewhere and [`join`](Self::join)ed. However it is cut, all [`cost`]`(n)` calls are
-/// made. Cuts cost next to nothing: in slices of 60,000 calls it is as fast as [`recursive`].
+/// [`run`](Self::run) makes so many of its calls, no more; [`split`](Self::split) gives away a
+/// part, to be run elsewhere and [`join`](Self::join)ed. However it is cut, all [`cost`]`(n)` calls
+/// are made. Cuts cost next to nothing: in slices of 60,000 calls it is as fast as [`recursive`].
 ///
 /// # Examples
 ///
