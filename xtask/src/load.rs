@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use xshell::Shell;
 
-use crate::{build::Programs, flags::LoadArgs, peers::Server};
+use crate::{build::Programs, flags::LoadArgs, server::Server};
 
 pub(crate) fn run(sh: &Shell, args: &LoadArgs) -> Result<()> {
     let programs = Programs::build(sh)?;

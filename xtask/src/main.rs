@@ -7,6 +7,7 @@ mod flags;
 mod kernel;
 mod load;
 mod peers;
+mod server;
 #[cfg(test)]
 mod tidy;
 mod tools;

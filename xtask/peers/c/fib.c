@@ -1,10 +1,7 @@
-/* The recursion as everybody writes it, for gcc to do its best. Usage: fib N. */
+/* One Fibonacci number, for the comparison of compilers. Usage: fib N. */
+#include "fib.h"
 #include <stdio.h>
 #include <stdlib.h>
-
-static unsigned long fib(unsigned long n) {
-    return n <= 2 ? 1 : fib(n - 1) + fib(n - 2);
-}
 
 int main(int argc, char **argv) {
     if (argc != 2) {

@@ -10,32 +10,30 @@ use anyhow::{Context, Result, ensure};
 use xshell::{Shell, cmd};
 
 use crate::{
-    bench::{record::Record, table},
+    bench::{record::Record, sheet::Sheet},
     build::target_folder,
     tools::{say, workspace},
 };
 
-/// Where the table goes in a document that keeps it.
-const MARKERS: (&str, &str) = ("<!-- bench: begin -->", "<!-- bench: end -->");
-
 /// Writes the report files where everything goes that can be made again.
-pub(super) fn write(record: &Record) -> Result<PathBuf> {
+pub(super) fn write(record: &Record, sheet: &Sheet) -> Result<PathBuf> {
     let folder = target_folder().join("bench");
     fs::create_dir_all(&folder)?;
-    write_as(record, &folder, "report")?;
-    fs::write(folder.join("report.md"), table::markdown(record))?;
+    write_as(record, &folder, sheet.name)?;
+    fs::write(folder.join(format!("{}.md", sheet.name)), sheet.markdown(record))?;
     Ok(folder)
 }
 
-/// Keeps the result with the sources: raw data, machine facts, and the table in the documents.
-pub(super) fn keep(record: &Record, sh: &Shell, host: &str) -> Result<()> {
+/// Keeps the result with the sources: raw data, machine facts, and the table in its documents.
+pub(super) fn keep(record: &Record, sheet: &Sheet, sh: &Shell, host: &str) -> Result<()> {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
     ensure!(host.chars().all(plain), "--record {host}: letters, digits, - _ . only");
     let folder = workspace().join("bench/record").join(host);
     fs::create_dir_all(&folder)?;
-    write_as(record, &folder, &record.date)?;
-    for document in ["README.md", "docs/benchmarks.md"] {
-        replace_between_markers(&workspace().join(document), &table::markdown(record))?;
+    write_as(record, &folder, &format!("{}-{}", record.date, sheet.name))?;
+    for document in sheet.documents {
+        let place = workspace().join(document);
+        replace_between_markers(&place, sheet.name, &sheet.markdown(record))?;
     }
     cmd!(sh, "git status --short -- bench README.md docs").quiet().run()?;
     say(&format!("kept: {}", folder.display()));
@@ -59,12 +57,13 @@ fn facts(record: &Record) -> String {
     text
 }
 
-fn replace_between_markers(path: &Path, table: &str) -> Result<()> {
-    let (begin, end) = MARKERS;
+/// A document that keeps a table has its name where it begins and ends.
+fn replace_between_markers(path: &Path, name: &str, table: &str) -> Result<()> {
+    let [begin, end] = ["begin", "end"].map(|edge| format!("<!-- {name}: {edge} -->"));
     let text = fs::read_to_string(path)?;
     let (before, rest) =
-        text.split_once(begin).with_context(|| format!("{} has no {begin}", path.display()))?;
+        text.split_once(&begin).with_context(|| format!("{} has no {begin}", path.display()))?;
     let (_, after) =
-        rest.split_once(end).with_context(|| format!("{} has no {end}", path.display()))?;
+        rest.split_once(&end).with_context(|| format!("{} has no {end}", path.display()))?;
     Ok(fs::write(path, format!("{before}{begin}\n\n{table}\n{end}{after}"))?)
 }

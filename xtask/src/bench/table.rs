@@ -1,13 +1,24 @@
 //! The result as one table: a row for each server, the median of its repetitions in each column.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use anyhow::Result;
+use fib_client::report::{Latency, Report};
+use xshell::Shell;
 
 use crate::{
-    bench::record::{Cell, Missing, Record, Scenario},
+    bench::{
+        plan::{Budget, Case, Effort, Plan, is_wanted},
+        record::{Cell, Participant, Record},
+        scenario::{CANARY, LONG, ONE_CLIENT, Scenario, TABLE, THREE_CLIENTS},
+        sheet::Sheet,
+        statistics::Values,
+    },
+    build::Programs,
+    flags::BenchArgs,
+    peers,
     tools::to_f64,
 };
 
-const HEADER: [&str; 8] = [
+const HEADER: [&str; 11] = [
     "server",
     "fib(30) ms",
     "1 client req/s",
@@ -16,6 +27,9 @@ const HEADER: [&str; 8] = [
     "p50 / p99 / p99.9 µs",
     "CPU µs/req",
     "RSS MiB",
+    "canary req/s",
+    "p50 / p99 / p99.9 µs",
+    "long/s",
 ];
 
 /// What the reader must know to read it.
@@ -23,157 +37,86 @@ const LEGEND: &str = "\
 Medians of the repetitions, ± half their spread. fib(30): mean time of one request on one
 connection; ours run --algorithm recursive, so everybody makes the same calls. req/s and
 latencies: fib(1), closed loop. CPU (user + system) and RSS: the server's whole process tree
-with 3 clients.";
+with 3 clients. Canary: one connection asks fib(1) beside four that ask fib(40), of which
+long/s are answered.";
 
-#[expect(clippy::print_stdout, reason = "the table is the task's result")]
-pub(super) fn print(record: &Record) {
-    let mut table = table(record);
-    table.load_preset(presets::UTF8_FULL_CONDENSED);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    println!("{table}\n{}{LEGEND}", gaps(record));
-}
-
-/// The same for documents, with the machine that it is true of.
-pub(super) fn markdown(record: &Record) -> String {
-    let mut table = table(record);
-    table.load_preset(presets::ASCII_MARKDOWN);
-    let fact = |name| record.machine.iter().find(|(it, _)| it == name).map_or("?", |it| &it.1);
-    let kernel = format!("Linux {}", fact("kernel"));
-    let machine = [fact("CPU"), &kernel, fact("rustc"), fact("go"), fact("python3"), fact("pypy3")];
-    format!(
-        "{table}\n\n{}{LEGEND}\n\n{}, {} budget; {}.\n",
-        gaps(record),
-        record.date,
-        record.budget,
-        machine.join("; ")
-    )
-}
-
-/// Why a row is empty, and what fills it.
-fn gaps(record: &Record) -> String {
-    let gap = |it: &Missing| format!("{}: {} is missing; {}.\n\n", it.server, it.tool, it.install);
-    record.missing.iter().map(gap).collect()
-}
-
-fn table(record: &Record) -> Table {
-    let mut table = Table::new();
-    table.set_header(HEADER);
-    for server in &record.servers {
-        table.add_row(row(record, server));
-    }
-    for missing in &record.missing {
-        let mut row = vec![missing.server.as_str()];
-        row.resize(HEADER.len(), "-");
-        table.add_row(row);
-    }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
-}
-
-fn row(record: &Record, server: &str) -> Vec<String> {
-    let cells = |scenario| {
-        let cells = record.cells.iter();
-        cells.filter(move |it| it.server == server && it.scenario == scenario).collect::<Vec<_>>()
+/// Every server goes through every scenario.
+pub(super) fn plan(sh: &Shell, programs: &Programs, args: &BenchArgs) -> Result<Plan> {
+    let mut peers = peers::all(sh, programs)?;
+    peers.retain(|peer| is_wanted(&peer.name, &args.only));
+    let cases = (0..peers.len()).flat_map(|peer| TABLE.map(|scenario| Case { peer, scenario }));
+    let budget = match Effort::of(args) {
+        Effort::Smoke => Budget { repetitions: 1, seconds: 0.15 },
+        Effort::Quick => Budget { repetitions: 2, seconds: 0.2 },
+        Effort::Full => Budget { repetitions: 7, seconds: 1.0 },
     };
-    let (long, one, three) =
-        (cells(Scenario::Long), cells(Scenario::OneClient), cells(Scenario::ThreeClients));
-    let mut row = vec![server.to_owned()];
-    row.push(figure(&long, |it| it.report.latency.mean_ns.map(|ns| ns / 1e6), 2));
-    for cells in [&one, &three] {
-        row.push(figure(cells, |it| Some(it.report.rate_per_s), 0) + &starved(cells));
-        row.push(percentiles(cells));
+    Ok(Plan { cases: cases.collect(), peers, budget })
+}
+
+pub(super) fn sheet(record: &Record) -> Sheet {
+    Sheet {
+        name: "bench",
+        documents: &["README.md", "docs/benchmarks.md"],
+        header: &HEADER,
+        rows: record.servers.iter().map(|server| row(record, server)).collect(),
+        legend: LEGEND,
     }
-    row.push(figure(&three, |it| it.server_cpu_us_per_reply, 1));
-    row.push(figure(&three, |it| Some(to_f64(it.rss_bytes) / f64::from(1 << 20)), 1));
+}
+
+fn row(record: &Record, server: &Participant) -> Vec<String> {
+    let mut row = vec![server.name.clone()];
+    if let Some(absence) = &server.absence {
+        let (reason, _) = absence.split_once(':').unwrap_or(("missing", ""));
+        row.push(reason.to_owned());
+        row.resize(HEADER.len(), "-".to_owned());
+        return row;
+    }
+    let cells = |scenario: &Scenario| record.cells(&server.name, scenario.name);
+    let three = cells(&THREE_CLIENTS);
+    let mean = |cell: &Cell| load(cell)?.latency.mean_ns.map(|ns| ns / 1e6);
+    row.push(Values::of(&cells(&LONG), mean).told_with_spread(2));
+    row.extend(fast(&cells(&ONE_CLIENT), load));
+    row.extend(fast(&three, load));
+    row.push(Values::of(&three, cpu_us_per_reply).told_with_spread(1));
+    row.push(
+        Values::of(&three, |it| Some(to_f64(it.rss_bytes) / f64::from(1 << 20)))
+            .told_with_spread(1),
+    );
+    let canary = cells(&CANARY);
+    row.extend(fast(&canary, |cell| cell.reports.get("canary")));
+    let long = |cell: &Cell| Some(cell.reports.get("long")?.rate_per_s);
+    row.push(Values::of(&canary, long).told_with_spread(1));
     row
 }
 
-fn percentiles(cells: &[&Cell]) -> String {
-    let p50 = middle(cells, |it| micros(it.report.latency.p50_ns), 0);
-    let p99 = middle(cells, |it| micros(it.report.latency.p99_ns), 0);
-    let p99_9 = figure(cells, |it| micros(it.report.latency.p99_9_ns), 0);
-    format!("{p50} / {p99} / {p99_9}")
+/// What the only client of a scenario found.
+fn load(cell: &Cell) -> Option<&Report> {
+    cell.reports.get("load")
+}
+
+/// The two columns of a load of short requests.
+fn fast(cells: &[&Cell], report: impl Fn(&Cell) -> Option<&Report>) -> [String; 2] {
+    let rate = Values::of(cells, |cell| Some(report(cell)?.rate_per_s)).told_with_spread(0);
+    let micros = |percentile: fn(&Latency) -> Option<u64>| {
+        Values::of(cells, |cell| Some(to_f64(percentile(&report(cell)?.latency)?) / 1e3))
+    };
+    let p50 = micros(|it| it.p50_ns).told(0);
+    let p99 = micros(|it| it.p99_ns).told(0);
+    let p99_9 = micros(|it| it.p99_9_ns).told_with_spread(0);
+    let starved = starved(cells.iter().filter_map(|cell| report(cell)));
+    [rate + &starved, format!("{p50} / {p99} / {p99_9}")]
 }
 
 /// How many connections got no answer, where there were any: their wait is in no latency.
-fn starved(cells: &[&Cell]) -> String {
-    let connections = cells.iter().map(|it| it.report.connections);
+fn starved<'a>(reports: impl Iterator<Item = &'a Report>) -> String {
+    let connections = reports.map(|it| it.connections);
     match connections.min_by_key(|it| it.served) {
         Some(it) if it.served < it.open => format!(" ({} of {} served)", it.served, it.open),
         _ => String::new(),
     }
 }
 
-/// Median ± half the spread; nothing where a repetition has too few samples to say.
-fn figure(cells: &[&Cell], value: impl Fn(&Cell) -> Option<f64>, decimals: usize) -> String {
-    let values = sorted(cells, value);
-    match values.as_slice() {
-        [] => "n/a".to_owned(),
-        [only] => number(*only, decimals),
-        [min, .., max] => {
-            let spread = number((max - min) / 2.0, decimals);
-            format!("{} ±{spread}", number(median(&values), decimals))
-        }
-    }
-}
-
-/// The median alone.
-fn middle(cells: &[&Cell], value: impl Fn(&Cell) -> Option<f64>, decimals: usize) -> String {
-    let values = sorted(cells, value);
-    if values.is_empty() { "n/a".to_owned() } else { number(median(&values), decimals) }
-}
-
-/// One value of each repetition; none at all if one repetition has none.
-fn sorted(cells: &[&Cell], value: impl Fn(&Cell) -> Option<f64>) -> Vec<f64> {
-    let values: Option<Vec<f64>> = cells.iter().map(|cell| value(cell)).collect();
-    let mut values = values.unwrap_or_default();
-    values.sort_by(f64::total_cmp);
-    values
-}
-
-fn median(sorted: &[f64]) -> f64 {
-    let upper = sorted.len() / 2;
-    if sorted.len() % 2 == 1 {
-        sorted[upper]
-    } else {
-        f64::midpoint(sorted[upper - 1], sorted[upper])
-    }
-}
-
-/// Thousands are told apart by a comma.
-fn number(value: f64, decimals: usize) -> String {
-    let text = format!("{value:.decimals$}");
-    let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
-    let mut grouped = String::new();
-    for (at, digit) in whole.chars().enumerate() {
-        if at > 0 && (whole.len() - at) % 3 == 0 {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped + rest
-}
-
-fn micros(nanos: Option<u64>) -> Option<f64> {
-    nanos.map(|nanos| to_f64(nanos) / 1e3)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped_by_thousands() {
-        let told = [0.0, 7.25, 999.5, 1_000.0, 65_302.6, 1_234_567.89].map(|it| number(it, 0));
-        assert_eq!(told, ["0", "7", "1,000", "1,000", "65,303", "1,234,568"]);
-        assert_eq!(number(1_234.567, 2), "1,234.57");
-    }
-
-    #[test]
-    fn median_is_the_middle() {
-        let told = [&[3.0][..], &[1.0, 9.0], &[1.0, 2.0, 9.0]].map(|it| number(median(it), 1));
-        assert_eq!(told, ["3.0", "5.0", "2.0"]);
-    }
+fn cpu_us_per_reply(cell: &Cell) -> Option<f64> {
+    let replies = load(cell)?.replies;
+    (replies > 0).then(|| cell.server_cpu_s * 1e6 / to_f64(replies))
 }

@@ -1,0 +1,104 @@
+//! Who goes through what, how often, and in which order.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use fastrand::Rng;
+
+use crate::{
+    bench::{record::Participant, run::Run, scenario::Scenario},
+    flags::BenchArgs,
+    peers::Peer,
+};
+
+/// How much of the developer's time a bench takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Effort {
+    Smoke,
+    Quick,
+    Full,
+}
+
+/// What that allows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget {
+    pub(super) repetitions: usize,
+    /// How long a load lasts, times its scenario's weight.
+    pub(super) seconds: f64,
+}
+
+/// All that shall be measured.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) peers: Vec<Peer>,
+    pub(super) cases: Vec<Case>,
+    pub(super) budget: Budget,
+}
+
+/// One of the plan's servers, and what it goes through in every repetition.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Case {
+    /// Its place among the plan's peers.
+    pub(super) peer: usize,
+    pub(super) scenario: &'static Scenario,
+}
+
+/// What a run takes besides its loads: starting the server and the clients, and ending them.
+const OVERHEAD: Duration = Duration::from_millis(30);
+
+impl Effort {
+    pub(super) const fn of(args: &BenchArgs) -> Self {
+        match args {
+            BenchArgs { full: true, .. } => Self::Full,
+            BenchArgs { smoke: true, .. } => Self::Smoke,
+            _ => Self::Quick,
+        }
+    }
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Smoke => "smoke",
+            Self::Quick => "quick",
+            Self::Full => "full",
+        }
+    }
+}
+
+impl Plan {
+    /// Learns who can take part, and forgets the cases of those who cannot.
+    pub(super) fn call_the_roll(&mut self) -> Result<Vec<Participant>> {
+        let participant = |peer: &Peer| {
+            peer.absence().map(|absence| Participant { name: peer.name.clone(), absence })
+        };
+        let servers: Vec<_> = self.peers.iter().map(participant).collect::<Result<_>>()?;
+        self.cases.retain(|case| servers[case.peer].absence.is_none());
+        Ok(servers)
+    }
+
+    /// All runs, the repetitions one after the other, each in an order of its own.
+    pub(super) fn schedule(&self, seed: u64) -> Vec<Run<'_>> {
+        let mut rng = Rng::with_seed(seed);
+        let mut runs = Vec::new();
+        for repetition in 0..self.budget.repetitions {
+            let run = |&Case { peer, scenario }: &Case| {
+                let peer = &self.peers[peer];
+                Run { peer, scenario, repetition }
+            };
+            let mut round: Vec<_> = self.cases.iter().map(run).collect();
+            rng.shuffle(&mut round);
+            runs.extend(round);
+        }
+        runs
+    }
+}
+
+/// Whether a name contains one of these texts; every name does if there are none.
+pub(super) fn is_wanted(name: &str, only: &[String]) -> bool {
+    let name = name.to_lowercase();
+    only.is_empty() || only.iter().any(|text| name.contains(&text.to_lowercase()))
+}
+
+/// About how long these runs take.
+pub(super) fn estimate(runs: &[Run<'_>], budget: Budget) -> Duration {
+    runs.iter().map(|run| run.scenario.estimate(budget.seconds) + OVERHEAD).sum()
+}

@@ -1,0 +1,56 @@
+//! A table with what the reader must know to read it, for a terminal and for documents.
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+use crate::bench::record::{Participant, Record};
+
+/// What a bench shows.
+#[derive(Debug)]
+pub(super) struct Sheet {
+    /// The name of its files, and of its place in documents.
+    pub(super) name: &'static str,
+    /// The documents that keep it.
+    pub(super) documents: &'static [&'static str],
+    pub(super) header: &'static [&'static str],
+    pub(super) rows: Vec<Vec<String>>,
+    pub(super) legend: &'static str,
+}
+
+impl Sheet {
+    #[expect(clippy::print_stdout, reason = "the table is the task's result")]
+    pub(super) fn print(&self, record: &Record) {
+        let mut table = self.table(presets::UTF8_FULL_CONDENSED);
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+        println!("{table}\n{}{}", absences(record), self.legend);
+    }
+
+    /// The same in Markdown, with the machine that it is true of.
+    pub(super) fn markdown(&self, record: &Record) -> String {
+        let (table, absences) = (self.table(presets::ASCII_MARKDOWN), absences(record));
+        format!("{table}\n\n{absences}{}\n\n{}\n", self.legend, circumstances(record))
+    }
+
+    fn table(&self, preset: &str) -> Table {
+        let mut table = Table::new();
+        table.load_preset(preset).set_header(self.header).add_rows(&self.rows);
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        table
+    }
+}
+
+/// Why some could not take part, a paragraph each.
+fn absences(record: &Record) -> String {
+    let absent = |it: &Participant| Some(format!("{}: {}.\n\n", it.name, it.absence.as_ref()?));
+    record.servers.iter().filter_map(absent).collect()
+}
+
+/// The day, the effort, and the machine.
+fn circumstances(record: &Record) -> String {
+    let fact = |name| record.machine.iter().find(|(it, _)| it == name).map_or("?", |it| &it.1);
+    let kernel = format!("Linux {}", fact("kernel"));
+    let programs = ["rustc", "gcc", "go", "python3", "pypy3"].map(fact);
+    let machine = [&[fact("CPU"), &kernel][..], &programs].concat().join("; ");
+    format!("{}, {} budget; {machine}.", record.date, record.budget)
+}

@@ -1,0 +1,131 @@
+//! A server under test as a process: started, measured, and ended with all its children.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::{Child, ChildStdout, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use procfs::process::{Process, Stat, all_processes};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long a server may take to be there, and to end.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether it is.
+const GLANCE: Duration = Duration::from_millis(5);
+
+/// The exit code of a program that does not accept its flags.
+const EXIT_USAGE: i32 = 2;
+
+/// A server that runs. Dropping it kills it and its children.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    address: String,
+}
+
+/// What a server, with its children, has used.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Usage {
+    pub(crate) cpu: Duration,
+    pub(crate) rss_bytes: u64,
+}
+
+impl Server {
+    /// Starts a server and waits until it says where it listens.
+    pub(crate) fn start(mut command: Command) -> Result<Self> {
+        let mut server = Self::spawn(&mut command)?;
+        let line = first_line(server.child.stdout.take())?;
+        let address = line.trim().strip_prefix("listening on ");
+        address.with_context(|| format!("it said {line:?}"))?.clone_into(&mut server.address);
+        Ok(server)
+    }
+
+    /// Why it does not accept its flags, in its own words; `None` if it does.
+    pub(crate) fn refusal(mut command: Command) -> Result<Option<String>> {
+        let mut server = Self::spawn(command.stderr(Stdio::piped()))?;
+        if !first_line(server.child.stdout.take())?.is_empty() {
+            return Ok(None);
+        }
+        let mut words = String::new();
+        let stderr = server.child.stderr.take().context("its stderr is piped")?;
+        BufReader::new(stderr).read_to_string(&mut words)?;
+        let status = server.child.wait()?;
+        ensure!(status.code() == Some(EXIT_USAGE), "it ended with {status}: {}", words.trim());
+        let first = words.lines().next().unwrap_or("it does not say why");
+        Ok(Some(first.trim_start_matches("error: ").to_owned()))
+    }
+
+    fn spawn(command: &mut Command) -> Result<Self> {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        Ok(Self { child, address: String::new() })
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(crate) fn usage(&self) -> Result<Usage> {
+        let ticks_per_second = procfs::ticks_per_second();
+        let mut usage = Usage::default();
+        for stat in self.tree()? {
+            let children = u64::try_from(stat.cutime + stat.cstime)?;
+            let ticks = stat.utime + stat.stime + children;
+            usage.cpu += Duration::from_millis(ticks * 1_000 / ticks_per_second);
+            usage.rss_bytes += stat.rss * procfs::page_size();
+        }
+        Ok(usage)
+    }
+
+    /// Ends the server as an operator would, and checks that it ended well.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).context("the server is gone")?;
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait()? {
+                ensure!(status.success(), "the server ended with {status}");
+                return Ok(());
+            }
+            thread::sleep(GLANCE);
+        }
+        bail!("the server does not end")
+    }
+
+    /// The server and all that descend from it.
+    fn tree(&self) -> Result<Vec<Stat>> {
+        let stats: Vec<_> =
+            all_processes()?.filter_map(|process| process.ok()?.stat().ok()).collect();
+        let mut tree = vec![Process::new(i32::try_from(self.child.id())?)?.stat()?];
+        let mut parent = 0;
+        while parent < tree.len() {
+            let pid = tree[parent].pid;
+            tree.extend(stats.iter().filter(|stat| stat.ppid == pid).cloned());
+            parent += 1;
+        }
+        Ok(tree)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let tree = self.tree().unwrap_or_default();
+        let descendants = tree.iter().skip(1).filter_map(|stat| Pid::from_raw(stat.pid));
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        for descendant in descendants {
+            let _ = kill_process(descendant, Signal::KILL);
+        }
+    }
+}
+
+/// What a server says first; nothing if it ended before it said anything.
+fn first_line(stdout: Option<ChildStdout>) -> Result<String> {
+    let mut line = String::new();
+    let stdout = stdout.context("its stdout is piped")?;
+    let read = BufReader::new(stdout).read_line(&mut line);
+    read.context("waiting for the server to say where it listens")?;
+    Ok(line)
+}
