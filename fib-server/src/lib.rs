@@ -40,8 +40,9 @@ pub fn run(config: Config) -> Result<()> {
         cores::limit_to(cores)?;
     }
     connection::reserve_descriptors(config.max_connections)?;
-    let listeners =
-        addresses.iter().map(Listener::bind).collect::<Result<Vec<_>>>().context("listening")?;
+    let sockets = strategy.sockets_per_address();
+    let bind = |address| Listener::bind(address, sockets).context("listening");
+    let listeners = addresses.iter().map(bind).collect::<Result<Vec<_>>>()?;
     let compute = Compute::new(config.compute).context("starting the compute threads")?;
     let (max_connections, busy_poll) = (config.max_connections, config.busy_poll);
     let context = Context::new(kind.to_string(), protocol, compute, max_connections, busy_poll);
@@ -50,6 +51,7 @@ pub fn run(config: Config) -> Result<()> {
     shutdown::on_signals(move || draining.begin_drain(), config.drain_timeout)
         .context("installing the signal handlers")?;
     announce(&listeners)?;
+    let listeners = listeners.into_iter().flatten().collect();
     strategy.serve(listeners, &context).with_context(|| format!("serving as {kind}"))?;
     let Tally { accepted, closed, refused, requests } = context.connections().tally();
     let RequestCounts { requests, ok, err, cancelled } = requests;
@@ -57,10 +59,10 @@ pub fn run(config: Config) -> Result<()> {
     Ok(())
 }
 
-/// One line per listener, for people and for programs that asked for port 0.
-fn announce(listeners: &[Listener]) -> Result<()> {
+/// One line per address, for people and for programs that asked for port 0.
+fn announce(listeners: &[Vec<Listener>]) -> Result<()> {
     let mut stdout = io::stdout().lock();
-    for listener in listeners {
+    for listener in listeners.iter().filter_map(|sockets| sockets.first()) {
         writeln!(stdout, "listening on {}", listener.address()).context("writing to stdout")?;
     }
     stdout.flush().context("writing to stdout")

@@ -2,12 +2,13 @@
 
 use std::{
     fs, io, mem,
-    net::ToSocketAddrs,
+    net::{SocketAddr, ToSocketAddrs},
     os::{
         fd::{AsFd, BorrowedFd},
         unix::fs::FileTypeExt,
     },
-    path::Path,
+    path::{Path, PathBuf},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -34,22 +35,23 @@ const PAUSE_WITHOUT_RESOURCES: Duration = Duration::from_millis(50);
 pub struct Listener {
     socket: Socket,
     address: Address,
+    /// Shared by the listeners of one path.
+    _file: Option<Arc<SocketFile>>,
 }
 
 impl Listener {
-    /// Listens there.
-    pub fn bind(address: &Address) -> Result<Self> {
-        let socket = match address {
-            Address::Tcp(host_and_port) => bind_tcp(host_and_port),
-            Address::Unix(path) => bind_unix(path),
+    /// Listens there, with so many sockets.
+    pub fn bind(address: &Address, sockets: usize) -> Result<Vec<Self>> {
+        let listeners = match address {
+            Address::Tcp(host_and_port) => bind_tcp(host_and_port, sockets),
+            Address::Unix(path) => bind_unix(path, sockets),
         };
-        let socket = socket.with_context(|| format!("--listen {address}"))?;
-        let local = socket.local_addr().context("reading the local address")?;
-        let address = match local.as_socket() {
-            Some(local) => Address::Tcp(local.to_string()),
-            None => address.clone(),
-        };
-        Ok(Self { socket, address })
+        listeners.with_context(|| format!("--listen {address}"))
+    }
+
+    fn tcp(socket: Socket) -> io::Result<Self> {
+        let local = socket.local_addr()?.as_socket().map(|local| local.to_string());
+        Ok(Self { socket, address: Address::Tcp(local.unwrap_or_default()), _file: None })
     }
 
     /// Where it listens, with the real port.
@@ -124,12 +126,14 @@ impl Shortage {
     }
 }
 
-impl Drop for Listener {
+/// The file of a Unix socket, which is removed with the last listener.
+#[derive(Debug)]
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
     fn drop(&mut self) {
-        if let Address::Unix(path) = &self.address {
-            // Somebody may have removed it; then there is nothing left to do.
-            let _ = fs::remove_file(path);
-        }
+        // Somebody may have removed it; then there is nothing left to do.
+        let _ = fs::remove_file(&self.0);
     }
 }
 
@@ -173,27 +177,49 @@ fn wait_for_clients(listeners: &[Listener], context: &Context) -> io::Result<()>
     }
 }
 
-fn bind_tcp(host_and_port: &str) -> io::Result<Socket> {
+fn bind_tcp(host_and_port: &str, sockets: usize) -> io::Result<Vec<Listener>> {
     let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in host_and_port.to_socket_addrs()? {
-        match listen(Domain::for_address(address), &address.into()) {
-            Ok(socket) => return Ok(socket),
+        match bind_port(address, sockets) {
+            Ok(listeners) => return Ok(listeners),
             Err(error) => last_error = error,
         }
     }
     Err(last_error)
 }
 
-/// Listens on a path; a socket file that a killed server left behind is replaced.
-fn bind_unix(path: &Path) -> io::Result<Socket> {
+/// Several sockets share a port, and the kernel hashes the clients to them.
+fn bind_port(address: SocketAddr, sockets: usize) -> io::Result<Vec<Listener>> {
+    let domain = Domain::for_address(address);
+    // Alone, also where several are wanted: another server's sockets that share their port would
+    // share it with us, and take a part of our clients in silence.
+    let first = Listener::tcp(listen(domain, &address.into(), PortUse::Alone)?)?;
+    if sockets == 1 {
+        return Ok(vec![first]);
+    }
+    let address = first.socket.local_addr()?;
+    drop(first);
+    let shared = |_| Listener::tcp(listen(domain, &address, PortUse::Shared)?);
+    (0..sockets).map(shared).collect()
+}
+
+/// Listens on a path; a socket file that a killed server left behind is replaced. Where several
+/// sockets are wanted they are one: a path cannot be shared, and whoever is free accepts.
+fn bind_unix(path: &Path, sockets: usize) -> io::Result<Vec<Listener>> {
     let address = SockAddr::unix(path)?;
-    match listen(Domain::UNIX, &address) {
+    let socket = match listen(Domain::UNIX, &address, PortUse::Alone) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_abandoned(path, &address) => {
             fs::remove_file(path)?;
-            listen(Domain::UNIX, &address)
+            listen(Domain::UNIX, &address, PortUse::Alone)?
         }
-        result => result,
-    }
+        result => result?,
+    };
+    let file = Arc::new(SocketFile(path.to_owned()));
+    let shared = |_| {
+        let (socket, address) = (socket.try_clone()?, Address::Unix(path.to_owned()));
+        Ok(Listener { socket, address, _file: Some(Arc::clone(&file)) })
+    };
+    (0..sockets).map(shared).collect()
 }
 
 fn is_abandoned(path: &Path, address: &SockAddr) -> bool {
@@ -204,11 +230,21 @@ fn is_abandoned(path: &Path, address: &SockAddr) -> bool {
     is_socket && refused
 }
 
-fn listen(domain: Domain, address: &SockAddr) -> io::Result<Socket> {
+/// Whether a port is one socket's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PortUse {
+    Alone,
+    Shared,
+}
+
+fn listen(domain: Domain, address: &SockAddr, port_use: PortUse) -> io::Result<Socket> {
     let socket = Socket::new(domain, Type::STREAM, None)?;
     if domain != Domain::UNIX {
         // A restarted server must not wait for the connections of the last one to be forgotten.
         socket.set_reuse_address(true)?;
+    }
+    if port_use == PortUse::Shared {
+        socket.set_reuse_port(true)?;
     }
     socket.bind(address)?;
     socket.listen(BACKLOG)?;

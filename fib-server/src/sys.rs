@@ -2,7 +2,7 @@
 //! system calls that no library has.
 #![expect(unsafe_code, reason = "the one place for it; each use has its proof beside it")]
 
-use std::{io, sync::Arc};
+use std::{io, os::fd::OwnedFd, sync::Arc};
 
 use socket2::Socket;
 use tokio::io::unix::AsyncFd;
@@ -12,6 +12,12 @@ pub(crate) fn register(socket: Arc<Socket>) -> io::Result<AsyncFd<Arc<Socket>>> 
     // SAFETY: the descriptor must stay the same open one until the AsyncFd lets go of it. The Arc
     // within keeps the socket from being closed, and a Socket never changes its descriptor.
     unsafe { AsyncFd::register(socket) }.map_err(Into::into)
+}
+
+/// Puts a descriptor into the event loop of the current Tokio runtime.
+pub(crate) fn register_owned(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: as above. An OwnedFd keeps its descriptor open, and never changes it.
+    unsafe { AsyncFd::register(fd) }.map_err(Into::into)
 }
 
 /// Lets the kernel prefer all other threads to the calling one: nice 10, and where it knows such a

@@ -56,12 +56,16 @@ fn one_request_too_many_is_told_the_limit() {
 
 #[test]
 fn an_address_in_use_is_a_failure_that_names_it() {
-    let server = Server::start("sequential", &[]);
-    let output = fib_server(&["--listen", server.address()]);
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr.contains(&format!("--listen {}", server.address())), "{stderr}");
-    assert!(stderr.contains("in use"), "{stderr}");
+    // Sockets that share a port do so within a server, not with another one.
+    let kinds = ["sequential", "thread-per-core"];
+    for (first, second) in kinds.into_iter().flat_map(|it| kinds.map(|other| (it, other))) {
+        let server = Server::start(first, &[]);
+        let output = fib_server(&["--listen", server.address(), "--strategy", second]);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr.contains(&format!("--listen {}", server.address())), "{stderr}");
+        assert!(stderr.contains("in use"), "{stderr}");
+    }
 }
 
 #[test]

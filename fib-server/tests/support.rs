@@ -20,6 +20,7 @@ macro_rules! for_each_strategy {
         for_each_strategy! { @strategy sequential "sequential" $promises }
         for_each_strategy! { @strategy thread_per_connection "thread-per-connection" $promises }
         for_each_strategy! { @strategy tokio_tasks "tokio-tasks" $promises }
+        for_each_strategy! { @strategy thread_per_core "thread-per-core" $promises }
         for_each_strategy! { @strategy coroutines "coroutines" $promises }
     };
     (@strategy $module:ident $name:literal { $($promise:ident),* $(,)? }) => {

@@ -7,6 +7,7 @@ mod coroutines;
 mod executor;
 mod sequential;
 mod thread_per_connection;
+mod thread_per_core;
 mod tokio_tasks;
 
 use std::{fmt, num::NonZeroUsize, sync::Arc};
@@ -17,7 +18,7 @@ use thiserror::Error;
 
 pub use self::{
     coroutines::Coroutines, sequential::Sequential, thread_per_connection::ThreadPerConnection,
-    tokio_tasks::TokioTasks,
+    thread_per_core::ThreadPerCore, tokio_tasks::TokioTasks,
 };
 use crate::{context::Context, listener::Listener};
 
@@ -26,6 +27,12 @@ use crate::{context::Context, listener::Listener};
 /// Requests of one connection are answered in their order. A half-closed connection is answered
 /// to its end. When the context's latch fires, what was received is answered, then it returns.
 pub trait Strategy: fmt::Debug + Send {
+    /// How many listening sockets it wants for each address. If more than one, they share the
+    /// port, and the kernel spreads the clients over them.
+    fn sockets_per_address(&self) -> usize {
+        1
+    }
+
     /// Serves whoever connects until the latch fires and every client is gone.
     ///
     /// It blocks its caller: a strategy that needs a runtime builds it inside.
@@ -46,6 +53,8 @@ pub enum StrategyKind {
     ThreadPerConnection,
     /// A task for each client, on the Tokio runtime
     TokioTasks,
+    /// A pinned, single-threaded runtime for each core, all on the same port
+    ThreadPerCore,
     /// A coroutine for each client, on one thread with a readiness loop of our own
     Coroutines,
 }
@@ -82,6 +91,7 @@ impl StrategyKind {
             Self::Sequential => Box::new(Sequential),
             Self::ThreadPerConnection => Box::new(ThreadPerConnection),
             Self::TokioTasks => Box::new(TokioTasks::new(knobs.io_threads.take())),
+            Self::ThreadPerCore => Box::new(ThreadPerCore::new(knobs.io_threads.take())),
             Self::Coroutines => Box::new(Coroutines),
         };
         match knobs {
