@@ -5,7 +5,7 @@ use xshell::{Shell, cmd};
 
 use crate::{
     bench,
-    flags::BenchArgs,
+    flags::{BenchArgs, EffortArgs},
     kernel,
     tools::{CARGO_DENY, say},
 };
@@ -18,7 +18,10 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
     check_dependencies(sh)?;
     package(sh)?;
     kernel::prove(sh)?;
-    bench::run(sh, &BenchArgs { smoke: true, ..BenchArgs::default() })?;
+    for figures in [false, true] {
+        let effort = EffortArgs { smoke: true, ..EffortArgs::default() };
+        bench::run(sh, &BenchArgs { effort, figures, ..BenchArgs::default() })?;
+    }
     say("ci: everything holds");
     Ok(())
 }

@@ -26,30 +26,45 @@ pub(crate) enum Task {
 
 #[derive(Debug, Default, Args)]
 pub(crate) struct BenchArgs {
-    /// Two repetitions, 0.2 s for most loads, 0.9 s for the canary: under two minutes (the default)
-    #[arg(long, conflicts_with_all = ["full", "smoke"])]
-    pub(crate) quick: bool,
+    #[command(flatten)]
+    pub(crate) effort: EffortArgs,
 
-    /// Seven repetitions, a second for most loads, three for the canary: under half an hour, for
-    /// tables that are kept
-    #[arg(long, conflicts_with = "smoke")]
-    pub(crate) full: bool,
-
-    /// An instant for everything: proves that every server runs, measures nothing
+    /// Instead of the table, what fib-server shall be able to do, and whether it is: each number
+    /// beside that of another server or of other flags, and the relation that is wanted
     #[arg(long)]
-    pub(crate) smoke: bool,
+    pub(crate) figures: bool,
 
-    /// Only the servers whose name contains one of these, as in --only go,tokio
+    /// Only the servers whose name contains one of these, as in --only go,tokio; with --figures,
+    /// only the figures
     #[arg(long, value_name = "TEXT,...", value_delimiter = ',', conflicts_with = "record")]
     pub(crate) only: Vec<String>,
 
-    /// Keep the result under bench/record/HOST, and the table in README.md and docs/benchmarks.md
+    /// Keep the result under bench/record/HOST, and the table in the documents that have one
     #[arg(long, value_name = "HOST")]
     pub(crate) record: Option<String>,
 
     /// What the order of the runs is drawn from [default: the time]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+}
+
+/// How long it may take.
+#[derive(Debug, Default, Args)]
+#[group(multiple = false)]
+pub(crate) struct EffortArgs {
+    /// The default: two repetitions of 0.2 s each, 0.4 s for fib(30) and 0.6 s for the canary; with
+    /// --figures three of 0.5 s, 1.5 s for the canary. Under two minutes
+    #[arg(long)]
+    pub(crate) quick: bool,
+
+    /// For tables that are kept: seven repetitions of a second each, two for fib(30) and three for
+    /// the canary; with --figures nine of 2 s, 6 s for the canary. Under half an hour
+    #[arg(long)]
+    pub(crate) full: bool,
+
+    /// An instant for each load: proves that everything runs, measures nothing
+    #[arg(long)]
+    pub(crate) smoke: bool,
 }
 
 #[derive(Debug, Args)]

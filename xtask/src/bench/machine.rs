@@ -7,7 +7,7 @@ use xshell::{Shell, cmd};
 
 use crate::{
     peers::version_of,
-    tools::{GCC, GO, PYPY, PYTHON, Tool},
+    tools::{GCC, GO, PYPY, PYTHON, REDIS, Tool},
 };
 
 /// Facts in the order in which people ask for them.
@@ -20,7 +20,13 @@ pub(super) fn facts(sh: &Shell) -> Vec<(String, String)> {
         ("fib".to_owned(), describe(sh)),
         ("rustc".to_owned(), cmd!(sh, "rustc --version").quiet().read().unwrap_or_default()),
     ];
-    let tools = [(GO, "version"), (PYTHON, "--version"), (PYPY, "--version"), (GCC, "--version")];
+    let tools = [
+        (GO, "version"),
+        (PYTHON, "--version"),
+        (PYPY, "--version"),
+        (GCC, "--version"),
+        (REDIS, "--version"),
+    ];
     facts.extend(tools.map(|(tool, flag)| (tool.program.to_owned(), version(sh, tool, flag))));
     facts
 }

@@ -3,10 +3,14 @@
 //! A machine's speed drifts while it is measured. So the runs of all servers are mixed in random
 //! order, each on a fresh server, and a number is the median over the repetitions.
 
+mod client;
+mod figures;
 mod files;
+mod idle;
 mod machine;
 mod plan;
 mod record;
+mod redis;
 mod run;
 mod scenario;
 mod sheet;
@@ -26,13 +30,14 @@ use self::{
 use crate::{build::Programs, flags::BenchArgs, tools::say};
 
 pub(crate) fn run(sh: &Shell, args: &BenchArgs) -> Result<()> {
+    idle::raise_descriptor_limit()?;
     let programs = Programs::build(sh)?;
-    let plan = table::plan(sh, &programs, args)?;
+    let plan = if args.figures { figures::plan } else { table::plan }(sh, &programs, args)?;
     ensure!(!plan.cases.is_empty(), "--only {}: there is no such name", args.only.join(","));
     let seed = args.seed.unwrap_or_else(seed_of_now);
     let mut record = Record::new(machine::facts(sh), Effort::of(args).name(), seed);
     measure(&mut record, &programs, plan)?;
-    let sheet = table::sheet(&record);
+    let sheet = if args.figures { figures::sheet } else { table::sheet }(&record, args);
     sheet.print(&record);
     let folder = files::write(&record, &sheet)?;
     say(&format!("\nwritten: {}", folder.display()));

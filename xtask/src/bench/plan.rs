@@ -7,7 +7,7 @@ use fastrand::Rng;
 
 use crate::{
     bench::{record::Participant, run::Run, scenario::Scenario},
-    flags::BenchArgs,
+    flags::{BenchArgs, EffortArgs},
     peers::Peer,
 };
 
@@ -36,7 +36,7 @@ pub(super) struct Plan {
 }
 
 /// One of the plan's servers, and what it goes through in every repetition.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Case {
     /// Its place among the plan's peers.
     pub(super) peer: usize,
@@ -48,9 +48,9 @@ const OVERHEAD: Duration = Duration::from_millis(30);
 
 impl Effort {
     pub(super) const fn of(args: &BenchArgs) -> Self {
-        match args {
-            BenchArgs { full: true, .. } => Self::Full,
-            BenchArgs { smoke: true, .. } => Self::Smoke,
+        match args.effort {
+            EffortArgs { full: true, .. } => Self::Full,
+            EffortArgs { smoke: true, .. } => Self::Smoke,
             _ => Self::Quick,
         }
     }

@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, time::SystemTime};
 use fib_client::report::Report;
 use serde::{Deserialize, Serialize};
 
+use crate::peers::Absence;
+
 /// Grows when a field changes its meaning or goes away.
 const SCHEMA_VERSION: u32 = 2;
 
@@ -25,8 +27,7 @@ pub(crate) struct Record {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Participant {
     pub(super) name: String,
-    /// A program is missing, or the server refuses its flags.
-    pub(super) absence: Option<String>,
+    pub(super) absence: Option<Absence>,
 }
 
 /// One server in one scenario, once.
@@ -39,8 +40,18 @@ pub(super) struct Cell {
     pub(super) server_cpu_s: f64,
     /// Of the server's whole process tree, at the end.
     pub(super) rss_bytes: u64,
+    /// What connections cost that say nothing, where there were any.
+    pub(super) idle: Option<Idle>,
     /// What the client of each load found.
     pub(super) reports: BTreeMap<String, Report>,
+}
+
+/// The server's whole process tree before and after connections that say nothing were opened.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Idle {
+    pub(super) connections: usize,
+    pub(super) rss_bytes_before: u64,
+    pub(super) rss_bytes_after: u64,
 }
 
 impl Record {
@@ -54,6 +65,11 @@ impl Record {
             servers: Vec::new(),
             cells: Vec::new(),
         }
+    }
+
+    /// Why a server did not take part.
+    pub(super) fn absence(&self, server: &str) -> Option<&Absence> {
+        self.servers.iter().find(|it| it.name == server)?.absence.as_ref()
     }
 
     /// The repetitions of one server in one scenario.

@@ -1,18 +1,15 @@
 //! One server in one scenario, once: what its clients found, and what it used meanwhile.
 
-use std::{
-    collections::BTreeMap,
-    process::{Command, Stdio},
-    thread,
-    time::Duration,
-};
+use std::{collections::BTreeMap, thread, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use fib_client::report::Report;
 
 use crate::{
     bench::{
-        record::Cell,
+        client::Client,
+        idle,
+        record::{Cell, Idle},
         scenario::{Load, Scenario, Step, head_start},
     },
     build::Programs,
@@ -35,23 +32,33 @@ impl Run<'_> {
 
     pub(super) fn measure(&self, programs: &Programs, seconds: f64) -> Result<Cell> {
         let server = self.peer.start()?;
-        let mut reports = BTreeMap::new();
+        let client = Client::of(self.peer, programs);
+        let (mut reports, mut idle, mut silent) = (BTreeMap::new(), None, Vec::new());
         let before = server.usage()?;
         for step in self.scenario.steps {
             match step {
+                Step::Idle(connections) => {
+                    let rss_bytes_before = server.usage()?.rss_bytes;
+                    silent = idle::open(server.address(), *connections)?;
+                    let rss_bytes_after = server.usage()?.rss_bytes;
+                    let connections = silent.len();
+                    idle = Some(Idle { connections, rss_bytes_before, rss_bytes_after });
+                }
                 Step::Loads(loads) => {
                     let timed = self.scenario.timed(seconds) + head_start(loads);
-                    reports.extend(load_beside(programs, &server, loads, timed)?);
+                    reports.extend(load_beside(&client, &server, loads, timed)?);
                 }
             }
         }
         let after = server.usage()?;
+        drop(silent);
         Ok(Cell {
             server: self.peer.name.clone(),
             scenario: self.scenario.name.to_owned(),
             repetition: self.repetition,
             server_cpu_s: after.cpu.saturating_sub(before.cpu).as_secs_f64(),
             rss_bytes: after.rss_bytes,
+            idle,
             reports,
         })
     }
@@ -59,7 +66,7 @@ impl Run<'_> {
 
 /// Makes loads beside each other; the timed ones last until the first of them is so old.
 fn load_beside(
-    programs: &Programs,
+    client: &Client<'_>,
     server: &Server,
     loads: &[Load],
     timed: Duration,
@@ -67,25 +74,11 @@ fn load_beside(
     let make = |load: &Load| {
         thread::sleep(load.after);
         let duration = timed.saturating_sub(load.after);
-        let report = perf(programs, server.address(), load, duration)?;
+        let report = client.load(server.address(), load, duration)?;
         Ok((load.name.to_owned(), report))
     };
     thread::scope(|scope| {
         let clients: Vec<_> = loads.iter().map(|load| scope.spawn(move || make(load))).collect();
         clients.into_iter().map(|it| it.join().expect("a client's thread panicked")).collect()
     })
-}
-
-fn perf(programs: &Programs, address: &str, load: &Load, duration: Duration) -> Result<Report> {
-    let mut client = Command::new(&programs.client);
-    client.args(["perf", "--server", address, "--json", "-", "--mix", load.mix]);
-    client.args(["--connections", &load.connections.to_string()]);
-    client.args(["--depth", &load.depth.to_string(), "--threads", &load.threads.to_string()]);
-    match load.requests {
-        Some(requests) => client.args(["--requests", &requests.to_string()]),
-        None => client.args(["--duration", &format!("{}ms", duration.as_millis())]),
-    };
-    let output = client.stderr(Stdio::null()).output().context("running fib-client")?;
-    serde_json::from_slice(&output.stdout)
-        .with_context(|| format!("fib-client ended with {} and no report", output.status))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// What one fresh server goes through.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Scenario {
     pub(super) name: &'static str,
     pub(super) steps: &'static [Step],
@@ -12,14 +12,16 @@ pub(super) struct Scenario {
 }
 
 /// A part of a scenario; the next one begins when it has ended.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Step {
     /// Loads beside each other, each with a client of its own.
     Loads(&'static [Load]),
+    /// So many connections are opened, ask once, and stay open in silence until the end.
+    Idle(usize),
 }
 
 /// What one client asks, in a closed loop.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Load {
     pub(super) name: &'static str,
     /// The number asked for, or several with their weights.
@@ -63,7 +65,7 @@ pub(super) const THREE_CLIENTS: Scenario = Scenario {
 
 /// One asks fib(1) while four others ask for so much that every core is busy.
 pub(super) const CANARY: Scenario = Scenario {
-    name: "canary",
+    name: "canary beside 4 × fib(40)",
     steps: &[Step::Loads(&[
         Load { name: "long", mix: "40", connections: 4, ..LOAD },
         Load { name: "canary", after: Duration::from_millis(300), ..LOAD },
@@ -95,7 +97,7 @@ impl Step {
             Self::Loads(loads) if loads.iter().all(|load| load.requests.is_none()) => {
                 timed + head_start(loads)
             }
-            Self::Loads(_) => UNTIMED,
+            Self::Loads(_) | Self::Idle(_) => UNTIMED,
         }
     }
 }

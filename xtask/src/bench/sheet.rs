@@ -50,7 +50,7 @@ fn absences(record: &Record) -> String {
 fn circumstances(record: &Record) -> String {
     let fact = |name| record.machine.iter().find(|(it, _)| it == name).map_or("?", |it| &it.1);
     let kernel = format!("Linux {}", fact("kernel"));
-    let programs = ["rustc", "gcc", "go", "python3", "pypy3"].map(fact);
+    let programs = ["rustc", "gcc", "go", "python3", "pypy3", "redis-server"].map(fact);
     let machine = [&[fact("CPU"), &kernel][..], &programs].concat().join("; ");
     format!("{}, {} budget; {machine}.", record.date, record.budget)
 }

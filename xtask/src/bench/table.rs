@@ -53,7 +53,7 @@ pub(super) fn plan(sh: &Shell, programs: &Programs, args: &BenchArgs) -> Result<
     Ok(Plan { cases: cases.collect(), peers, budget })
 }
 
-pub(super) fn sheet(record: &Record) -> Sheet {
+pub(super) fn sheet(record: &Record, _args: &BenchArgs) -> Sheet {
     Sheet {
         name: "bench",
         documents: &["README.md", "docs/benchmarks.md"],
@@ -66,8 +66,7 @@ pub(super) fn sheet(record: &Record) -> Sheet {
 fn row(record: &Record, server: &Participant) -> Vec<String> {
     let mut row = vec![server.name.clone()];
     if let Some(absence) = &server.absence {
-        let (reason, _) = absence.split_once(':').unwrap_or(("missing", ""));
-        row.push(reason.to_owned());
+        row.push(absence.word().to_owned());
         row.resize(HEADER.len(), "-".to_owned());
         return row;
     }

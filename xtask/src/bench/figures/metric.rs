@@ -1,0 +1,90 @@
+//! Numbers that are read from one run of a scenario.
+
+use fib_client::report::{ClassReport, Latency, Report};
+
+use crate::{bench::record::Cell, tools::to_f64};
+
+/// A number of one run, with its unit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Metric {
+    pub(super) name: &'static str,
+    pub(super) decimals: usize,
+    pub(super) of: fn(&Cell) -> Option<f64>,
+    /// What it is at least, where there were too few replies to tell it.
+    pub(super) floor: fn(&Cell) -> Option<f64>,
+}
+
+pub(super) const RATE: Metric =
+    Metric::new("req/s", 0, |cell| Some(report(cell, "load")?.rate_per_s));
+
+pub(super) const MEAN: Metric =
+    Metric::new("mean ms", 2, |cell| Some(report(cell, "load")?.latency.mean_ns? / 1e6));
+
+pub(super) const P99_9: Metric = Metric {
+    floor: |cell| known_tail(&report(cell, "load")?.latency),
+    ..Metric::new("p99.9 µs", 0, |cell| micros(report(cell, "load")?.latency.p99_9_ns))
+};
+
+pub(super) const CANARY_P99_9: Metric = Metric {
+    floor: |cell| known_tail(&report(cell, "canary")?.latency),
+    ..Metric::new("canary p99.9 µs", 0, |cell| micros(report(cell, "canary")?.latency.p99_9_ns))
+};
+
+pub(super) const CANARY_RATE: Metric =
+    Metric::new("canary req/s", 0, |cell| Some(report(cell, "canary")?.rate_per_s));
+
+pub(super) const LONG_RATE: Metric =
+    Metric::new("long/s", 1, |cell| Some(report(cell, "long")?.rate_per_s));
+
+/// How long the last of the long requests took.
+pub(super) const LONG_DONE: Metric =
+    Metric::new("all long done, s", 3, |cell| Some(report(cell, "long")?.elapsed_s));
+
+/// What long requests add to the latency of short ones.
+pub(super) const WAIT_P99: Metric = Metric::new("p99 minus p99 alone, µs", 0, |cell| {
+    let p99 = |name| micros(report(cell, name)?.latency.p99_ns);
+    Some(p99("beside")? - p99("alone")?)
+});
+
+/// How many times longer a request took than it takes alone: the mean over all requests.
+pub(super) const SLOWDOWN: Metric = Metric::new("mean slowdown", 2, |cell| {
+    let (alone, batch) = (report(cell, "alone")?, report(cell, "batch")?);
+    let of_class = |class: &ClassReport| {
+        let mean =
+            |report: &Report| report.classes.iter().find(|it| it.n == class.n)?.latency.mean_ns;
+        Some(to_f64(class.replies) * mean(batch)? / mean(alone)?)
+    };
+    let sum: Option<f64> = batch.classes.iter().map(of_class).sum();
+    Some(sum? / to_f64(batch.replies))
+});
+
+/// Memory of the server's whole process tree.
+pub(super) const IDLE_KIB: Metric = Metric::new("KiB an idle connection", 2, |cell| {
+    let idle = cell.idle?;
+    let grown = to_f64(idle.rss_bytes_after) - to_f64(idle.rss_bytes_before);
+    Some(grown / 1024.0 / to_f64(idle.connections as u64))
+});
+
+/// How much of its rate a load keeps beside others.
+pub(super) const KEPT_RATE: Metric = Metric::new("% of the rate without", 1, |cell| {
+    Some(100.0 * report(cell, "beside")?.rate_per_s / report(cell, "alone")?.rate_per_s)
+});
+
+impl Metric {
+    const fn new(name: &'static str, decimals: usize, of: fn(&Cell) -> Option<f64>) -> Self {
+        Self { name, decimals, of, floor: of }
+    }
+}
+
+fn report<'a>(cell: &'a Cell, load: &str) -> Option<&'a Report> {
+    cell.reports.get(load)
+}
+
+fn micros(nanos: Option<u64>) -> Option<f64> {
+    nanos.map(|nanos| to_f64(nanos) / 1e3)
+}
+
+/// The highest percentile up to 99.9 that has enough samples: the 99.9th is not below it.
+fn known_tail(latency: &Latency) -> Option<f64> {
+    micros(latency.p99_9_ns.or(latency.p99_ns).or(latency.p90_ns).or(latency.p50_ns))
+}
