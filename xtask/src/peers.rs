@@ -189,7 +189,11 @@ impl Peer {
     /// A fresh server.
     pub(crate) fn start(&self) -> Result<Server> {
         let server = match &self.start {
-            Start::Command { program, arguments } => Server::start(command(program, arguments)),
+            Start::Command { program, arguments } => {
+                let mut command = command(program, arguments);
+                Server::logged(&mut command)?;
+                Server::start(command)
+            }
             Start::Redis(program) => start_redis(program),
             Start::Missing(tool) => Err(anyhow::anyhow!("{} is missing", tool.program)),
         };
@@ -203,7 +207,7 @@ impl Peer {
 
 fn command(program: &Path, arguments: &[String]) -> Command {
     let mut command = Command::new(program);
-    command.args(arguments).env("RUST_LOG", "warn");
+    command.args(arguments);
     command
 }
 

@@ -1,8 +1,10 @@
 //! A server under test as a process: started, measured, and ended with all its children.
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Read},
     net::{Ipv4Addr, TcpListener, TcpStream},
+    path::PathBuf,
     process::{Child, ChildStdout, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -11,6 +13,8 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use procfs::process::{Process, Stat, all_processes};
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{bench::Counters, build::target_folder};
 
 /// How long a server may take to be there, and to end.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -74,6 +78,12 @@ impl Server {
         Ok(Some(first.trim_start_matches("error: ").to_owned()))
     }
 
+    /// Writes its log to a file: the last server's, for whoever wants to know why it failed.
+    pub(crate) fn logged(command: &mut Command) -> Result<&mut Command> {
+        fs::create_dir_all(target_folder().join("bench"))?;
+        Ok(command.env("RUST_LOG", "info").stderr(fs::File::create(log_file())?))
+    }
+
     fn spawn(command: &mut Command) -> Result<Self> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         Ok(Self { child, address: String::new() })
@@ -109,6 +119,34 @@ impl Server {
         bail!("the server does not end")
     }
 
+    /// Whether any of its compute threads runs, or would if it had a core.
+    pub(crate) fn computes(&self) -> Result<bool> {
+        let tasks = Process::new(i32::try_from(self.child.id())?)?.tasks()?;
+        let mut stats = tasks.filter_map(|task| task.ok()?.stat().ok());
+        Ok(stats.any(|stat| stat.comm == "compute" && stat.state == 'R'))
+    }
+
+    /// Ends the server, which logs what it has counted.
+    pub(crate) fn stop_and_count(self) -> Result<Counters> {
+        let log = log_file();
+        self.stop()?;
+        let log = fs::read_to_string(log).context("reading the server's log")?;
+        let line = log.lines().rev().find(|line| line.contains(" drained "));
+        let line = line.context("the server does not say that it has drained")?;
+        let count = |name: &str| {
+            let word = line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+            word.and_then(|it| it.parse().ok()).with_context(|| format!("{name} in {line:?}"))
+        };
+        Ok(Counters {
+            accepted: count("accepted")?,
+            closed: count("closed")?,
+            requests: count("requests")?,
+            ok: count("ok")?,
+            err: count("err")?,
+            cancelled: count("cancelled")?,
+        })
+    }
+
     /// The server and all that descend from it.
     fn tree(&self) -> Result<Vec<Stat>> {
         let stats: Vec<_> =
@@ -134,6 +172,10 @@ impl Drop for Server {
             let _ = kill_process(descendant, Signal::KILL);
         }
     }
+}
+
+fn log_file() -> PathBuf {
+    target_folder().join("bench/server.log")
 }
 
 /// What a server says first; nothing if it ended before it said anything.

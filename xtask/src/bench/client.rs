@@ -41,6 +41,7 @@ fn perf(program: &Path, address: &str, load: &Load, duration: Duration) -> Resul
     client.args(["perf", "--server", address, "--json", "-", "--mix", load.mix]);
     client.args(["--connections", &load.connections.to_string()]);
     client.args(["--depth", &load.depth.to_string(), "--threads", &load.threads.to_string()]);
+    client.args(["--busy-poll", &format!("{}us", load.busy_poll.as_micros())]);
     match load.requests {
         Some(requests) => client.args(["--requests", &requests.to_string()]),
         None => client.args(["--duration", &format!("{}ms", duration.as_millis())]),

@@ -4,6 +4,7 @@
 //! order, each on a fresh server, and a number is the median over the repetitions.
 
 mod client;
+mod endings;
 mod figures;
 mod files;
 mod idle;
@@ -23,6 +24,7 @@ use anyhow::{Context, Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use xshell::Shell;
 
+pub(crate) use self::record::Counters;
 use self::{
     plan::{Effort, Plan},
     record::{Cell, Record},

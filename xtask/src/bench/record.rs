@@ -42,6 +42,8 @@ pub(super) struct Cell {
     pub(super) rss_bytes: u64,
     /// What connections cost that say nothing, where there were any.
     pub(super) idle: Option<Idle>,
+    /// How conversations ended, where that was the point.
+    pub(super) endings: Option<Endings>,
     /// What the client of each load found.
     pub(super) reports: BTreeMap<String, Report>,
 }
@@ -52,6 +54,31 @@ pub(super) struct Idle {
     pub(super) connections: usize,
     pub(super) rss_bytes_before: u64,
     pub(super) rss_bytes_after: u64,
+}
+
+/// What became of clients that ended their conversations early.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Endings {
+    pub(super) clients: u64,
+    /// How many were answered rightly.
+    pub(super) answered: u64,
+    /// How many reset while their request was being computed.
+    pub(super) in_the_middle: u64,
+    /// The longest time from a reset until nothing was computed any more.
+    pub(super) slowest_ms: f64,
+    /// What the server counted.
+    pub(super) counted: Counters,
+}
+
+/// The counters that the server logs when it has drained.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Counters {
+    pub(crate) accepted: u64,
+    pub(crate) closed: u64,
+    pub(crate) requests: u64,
+    pub(crate) ok: u64,
+    pub(crate) err: u64,
+    pub(crate) cancelled: u64,
 }
 
 impl Record {

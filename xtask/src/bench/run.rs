@@ -8,7 +8,7 @@ use fib_client::report::Report;
 use crate::{
     bench::{
         client::Client,
-        idle,
+        endings, idle,
         record::{Cell, Idle},
         scenario::{Load, Scenario, Step, head_start},
     },
@@ -34,6 +34,7 @@ impl Run<'_> {
         let server = self.peer.start()?;
         let client = Client::of(self.peer, programs);
         let (mut reports, mut idle, mut silent) = (BTreeMap::new(), None, Vec::new());
+        let mut endings = None;
         let before = server.usage()?;
         for step in self.scenario.steps {
             match step {
@@ -44,6 +45,12 @@ impl Run<'_> {
                     let connections = silent.len();
                     idle = Some(Idle { connections, rss_bytes_before, rss_bytes_after });
                 }
+                Step::Resets(clients) => {
+                    endings = Some(endings::reset(&server, some_of(*clients, seconds))?);
+                }
+                Step::HalfCloses(clients) => {
+                    endings = Some(endings::half_close(&server, some_of(*clients, seconds))?);
+                }
                 Step::Loads(loads) => {
                     let timed = self.scenario.timed(seconds) + head_start(loads);
                     reports.extend(load_beside(&client, &server, loads, timed)?);
@@ -52,6 +59,9 @@ impl Run<'_> {
         }
         let after = server.usage()?;
         drop(silent);
+        if let Some(endings) = &mut endings {
+            endings.counted = server.stop_and_count()?;
+        }
         Ok(Cell {
             server: self.peer.name.clone(),
             scenario: self.scenario.name.to_owned(),
@@ -59,9 +69,15 @@ impl Run<'_> {
             server_cpu_s: after.cpu.saturating_sub(before.cpu).as_secs_f64(),
             rss_bytes: after.rss_bytes,
             idle,
+            endings,
             reports,
         })
     }
+}
+
+/// All clients for a table that is kept, otherwise a tenth.
+const fn some_of(clients: u64, seconds: f64) -> u64 {
+    if seconds < 1.0 { clients / 10 } else { clients }
 }
 
 /// Makes loads beside each other; the timed ones last until the first of them is so old.

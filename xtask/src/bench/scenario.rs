@@ -16,6 +16,10 @@ pub(super) struct Scenario {
 pub(super) enum Step {
     /// Loads beside each other, each with a client of its own.
     Loads(&'static [Load]),
+    /// So many clients, one after the other, that reset in the middle of a long request.
+    Resets(u64),
+    /// So many that half-close behind their request, and wait for the answer.
+    HalfCloses(u64),
     /// So many connections are opened, ask once, and stay open in silence until the end.
     Idle(usize),
 }
@@ -31,6 +35,8 @@ pub(super) struct Load {
     pub(super) depth: usize,
     /// Of the client.
     pub(super) threads: usize,
+    /// How long the client polls before it sleeps.
+    pub(super) busy_poll: Duration,
     /// How many requests; without it the load lasts until its step ends.
     pub(super) requests: Option<u64>,
     /// When it begins, after its step has begun.
@@ -44,6 +50,7 @@ pub(super) const LOAD: Load = Load {
     connections: 1,
     depth: 1,
     threads: 1,
+    busy_poll: Duration::ZERO,
     requests: None,
     after: Duration::ZERO,
 };
@@ -97,7 +104,7 @@ impl Step {
             Self::Loads(loads) if loads.iter().all(|load| load.requests.is_none()) => {
                 timed + head_start(loads)
             }
-            Self::Loads(_) | Self::Idle(_) => UNTIMED,
+            _ => UNTIMED,
         }
     }
 }

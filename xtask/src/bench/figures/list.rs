@@ -82,6 +82,24 @@ const IDLE: Scenario = Scenario {
     weight: 1,
 };
 
+const RESETS: Scenario =
+    Scenario { name: "resets in mid fib(45)", steps: &[Step::Resets(1_000)], weight: 1 };
+
+const HALF_CLOSES: Scenario =
+    Scenario { name: "half-closes", steps: &[Step::HalfCloses(10_000)], weight: 1 };
+
+/// Who shall answer a client that has sent all it wanted.
+const EVERYBODY: [Side; 8] = [
+    Ours("--strategy sequential"),
+    Ours("--strategy thread-per-connection"),
+    Ours("--strategy thread-pool"),
+    Ours("--strategy prefork"),
+    Ours("--strategy coroutines"),
+    Ours("--strategy tokio-tasks"),
+    Ours("--strategy thread-per-core"),
+    Ours("--strategy io-uring"),
+];
+
 /// Who shall keep many clients at little cost.
 const FRUGAL: [Side; 5] = [
     Ours("--strategy prefork --max-connections 11000"),
@@ -104,6 +122,9 @@ pub(super) fn all() -> Vec<Figure> {
         Figure::new(&QUEUE, metric::LONG_DONE, SRPT, AtMost(1.05)).against(FIFO),
         Figure::new(&BATCH, metric::SLOWDOWN, SRPT, AtMost(1.0)).against(FIFO),
         Figure::new(&BATCH, metric::SLOWDOWN, SRPT, AtMost(1.0)).against(ROUND_ROBIN),
+        Figure::new(&RESETS, metric::RESET_MS, DEFAULT, AtMost(10.0)),
+        Figure::new(&RESETS, metric::CANCELLED, DEFAULT, AtLeast(100.0)),
+        Figure::new(&RESETS, metric::MISCOUNTED, DEFAULT, AtMost(0.0)),
         Figure::new(&ONE_CLIENT, metric::RATE, BUSY, AtLeast(3.0)).against(Go),
         Figure::new(&THREE_CLIENTS, metric::RATE, DEFAULT, AtLeast(1.2)).against(Go),
         Figure::new(&SIXTY_FOUR_CLIENTS, metric::RATE, DEFAULT, AtLeast(1.0)).against(Go),
@@ -111,6 +132,10 @@ pub(super) fn all() -> Vec<Figure> {
         Figure::new(&PIPELINE, metric::RATE, DEFAULT, AtLeast(10.0)).against(Redis),
         Figure::new(&PIPELINE, metric::RATE, DEFAULT, AtLeast(0.9)).against(C),
     ];
+    for side in EVERYBODY {
+        figures.push(Figure::new(&HALF_CLOSES, metric::ANSWERED, side, AtLeast(100.0)));
+        figures.push(Figure::new(&HALF_CLOSES, metric::MISCOUNTED, side, AtMost(0.0)));
+    }
     for side in FRUGAL {
         figures.push(Figure::new(&IDLE, metric::IDLE_KIB, side, AtMost(4.0)));
         figures.push(Figure::new(&IDLE, metric::KEPT_RATE, side, AtLeast(90.0)));

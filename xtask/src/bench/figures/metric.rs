@@ -2,7 +2,10 @@
 
 use fib_client::report::{ClassReport, Latency, Report};
 
-use crate::{bench::record::Cell, tools::to_f64};
+use crate::{
+    bench::record::{Cell, Counters, Endings},
+    tools::to_f64,
+};
 
 /// A number of one run, with its unit.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +71,34 @@ pub(super) const IDLE_KIB: Metric = Metric::new("KiB an idle connection", 2, |ce
 /// How much of its rate a load keeps beside others.
 pub(super) const KEPT_RATE: Metric = Metric::new("% of the rate without", 1, |cell| {
     Some(100.0 * report(cell, "beside")?.rate_per_s / report(cell, "alone")?.rate_per_s)
+});
+
+pub(super) const RESET_MS: Metric =
+    Metric::new("slowest to stop, ms", 2, |cell| Some(cell.endings?.slowest_ms));
+
+/// Only what was being computed can be cancelled; a request that never began would flatter.
+pub(super) const CANCELLED: Metric = Metric::new("% cancelled in the middle", 1, |cell| {
+    let Endings { clients, in_the_middle, counted, .. } = cell.endings?;
+    Some(100.0 * to_f64(in_the_middle.min(counted.cancelled)) / to_f64(clients))
+});
+
+pub(super) const ANSWERED: Metric = Metric::new("% right answers", 2, |cell| {
+    let Endings { clients, answered, .. } = cell.endings?;
+    Some(100.0 * to_f64(answered) / to_f64(clients))
+});
+
+/// How far the server's counters are from what its clients did, and from adding up.
+pub(super) const MISCOUNTED: Metric = Metric::new("miscounted", 0, |cell| {
+    let Endings { clients, answered, counted, .. } = cell.endings?;
+    let Counters { accepted, closed, requests, ok, err, cancelled } = counted;
+    let pairs = [
+        (accepted, clients),
+        (closed, clients),
+        (requests, ok + err + cancelled),
+        (ok, answered),
+        (cancelled, clients - answered),
+    ];
+    Some(to_f64(pairs.into_iter().map(|(counted, real)| counted.abs_diff(real)).sum()))
 });
 
 impl Metric {
