@@ -11,6 +11,16 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::support::Server;
 
+/// The strategies that serve many clients at once.
+const MANY_CLIENTS: &[&str] = &[
+    "thread-per-connection",
+    #[cfg(target_os = "linux")]
+    "thread-pool",
+    "coroutines",
+    "tokio-tasks",
+    "thread-per-core",
+];
+
 fn fib_server(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_fib-server")).args(arguments).output().expect("it runs")
 }
@@ -86,7 +96,7 @@ fn every_flag_has_its_twin_in_the_environment() {
 /// It neither spins nor floods the log, and goes on when there is room again.
 #[test]
 fn a_full_table_of_descriptors_is_survived() {
-    for strategy in ["thread-per-connection", "tokio-tasks", "coroutines"] {
+    for strategy in MANY_CLIENTS {
         let server = Server::start_limited_to(40, strategy);
         let mut clients: Vec<_> = (0..60).map(|_| server.connect()).collect();
         assert_eq!(clients[0].ask("30"), "832040");
@@ -101,7 +111,7 @@ fn a_full_table_of_descriptors_is_survived() {
 
 #[test]
 fn one_client_too_many_is_told_so() {
-    for strategy in ["thread-per-connection", "tokio-tasks", "coroutines"] {
+    for strategy in MANY_CLIENTS {
         let server = Server::start(strategy, &["--max-connections", "2"]);
         let (mut first, mut second) = (server.connect(), server.connect());
         assert_eq!((first.ask("1"), second.ask("2")), ("1".to_owned(), "1".to_owned()));
@@ -121,7 +131,7 @@ fn five_thousand_clients_are_served_at_once() {
         let told = b"SKIPPED, five thousand clients: the limit of open files is too low\n";
         return io::stderr().write_all(told).unwrap();
     }
-    for strategy in ["thread-per-connection", "tokio-tasks", "coroutines"] {
+    for strategy in MANY_CLIENTS {
         let server = Server::start(strategy, &[]);
         let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
         for client in &mut clients {
@@ -144,7 +154,7 @@ fn raise_descriptor_limit(wanted: u64) -> bool {
 #[test]
 fn unix_sockets_and_several_listeners_work() {
     let path = std::env::temp_dir().join(format!("fib-test-{}.sock", std::process::id()));
-    for strategy in ["sequential", "thread-per-connection", "tokio-tasks", "coroutines"] {
+    for strategy in ["sequential"].iter().chain(MANY_CLIENTS) {
         // A file that a killed server left behind does not keep the next one from starting.
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         let unix = format!("unix:{}", path.display());
@@ -158,6 +168,19 @@ fn unix_sockets_and_several_listeners_work() {
         assert_eq!(reply, "55\n");
         assert_eq!(server.stop().count("ok"), 2);
         assert!(fs::metadata(&path).is_err(), "the file goes with the server");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn io_threads_are_counted() {
+    for strategy in ["thread-pool", "tokio-tasks"] {
+        let threads_with = |io_threads| {
+            let server = Server::start(strategy, &["--io-threads", io_threads]);
+            assert_eq!(server.connect().ask("30"), "832040");
+            fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap().count()
+        };
+        assert_eq!(threads_with("5"), threads_with("2") + 3, "{strategy}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! What every strategy promises to its clients.
 
-use std::{thread, time::Duration};
+use std::{iter, thread, time::Duration};
 
 use crate::support::{Client, Server, for_each_strategy};
 
@@ -25,6 +25,7 @@ for_each_strategy! {{
     a_long_request_leaves_turns_to_others,
     a_client_that_never_pauses_leaves_turns_to_others,
     clients_beyond_the_first_are_served_in_the_end,
+    long_requests_do_not_hold_up_a_short_one,
 }}
 
 fn a_number_is_answered(strategy: &str) {
@@ -289,5 +290,24 @@ fn clients_beyond_the_first_are_served_in_the_end(strategy: &str) {
     } else {
         assert_eq!(second.line(), "832040");
         assert_eq!(first.ask("2"), "1");
+    }
+}
+
+/// More of them than any strategy has threads for, each of many years.
+fn long_requests_do_not_hold_up_a_short_one(strategy: &str) {
+    let server = Server::start(strategy, &["--algorithm", "recursive", "--max-n", "90"]);
+    let hogs = 1 + 2 * thread::available_parallelism().unwrap().get();
+    let mut hogs: Vec<_> = iter::repeat_with(|| server.connect()).take(hogs).collect();
+    for hog in &mut hogs {
+        hog.send("90\n");
+    }
+    let mut client = server.connect();
+    if strategy == "sequential" {
+        client.send("1\n");
+        assert!(client.hears_nothing(), "one at a time");
+    } else {
+        for _ in 0..20 {
+            assert_eq!(client.ask("1"), "1");
+        }
     }
 }

@@ -19,6 +19,8 @@ macro_rules! for_each_strategy {
     ($promises:tt) => {
         for_each_strategy! { @strategy sequential "sequential" $promises }
         for_each_strategy! { @strategy thread_per_connection "thread-per-connection" $promises }
+        #[cfg(target_os = "linux")]
+        for_each_strategy! { @strategy thread_pool "thread-pool" $promises }
         for_each_strategy! { @strategy tokio_tasks "tokio-tasks" $promises }
         for_each_strategy! { @strategy thread_per_core "thread-per-core" $promises }
         for_each_strategy! { @strategy coroutines "coroutines" $promises }

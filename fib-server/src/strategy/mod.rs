@@ -8,6 +8,8 @@ mod executor;
 mod sequential;
 mod thread_per_connection;
 mod thread_per_core;
+#[cfg(target_os = "linux")]
+mod thread_pool;
 mod tokio_tasks;
 
 use std::{fmt, num::NonZeroUsize, sync::Arc};
@@ -16,6 +18,8 @@ use anyhow::Result;
 use clap::ValueEnum;
 use thiserror::Error;
 
+#[cfg(target_os = "linux")]
+pub use self::thread_pool::ThreadPool;
 pub use self::{
     coroutines::Coroutines, sequential::Sequential, thread_per_connection::ThreadPerConnection,
     thread_per_core::ThreadPerCore, tokio_tasks::TokioTasks,
@@ -51,6 +55,9 @@ pub enum StrategyKind {
     /// An operating system's thread for each client
     #[default]
     ThreadPerConnection,
+    /// A few threads for all clients, taking them from a queue
+    #[cfg(target_os = "linux")]
+    ThreadPool,
     /// A task for each client, on the Tokio runtime
     TokioTasks,
     /// A pinned, single-threaded runtime for each core, all on the same port
@@ -62,7 +69,7 @@ pub enum StrategyKind {
 /// What can be set on a strategy.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Knobs {
-    /// Threads of the event loop.
+    /// Threads that serve clients.
     pub io_threads: Option<NonZeroUsize>,
 }
 
@@ -70,10 +77,8 @@ pub struct Knobs {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum BuildError {
-    /// There are no threads to be counted.
-    #[error(
-        "--io-threads has no meaning with --strategy {strategy}: it has no pool of event loops"
-    )]
+    /// The number of its threads is no choice.
+    #[error("--io-threads has no meaning with --strategy {strategy}: it has no pool of threads")]
     IoThreads {
         /// The strategy.
         strategy: StrategyKind,
@@ -90,6 +95,8 @@ impl StrategyKind {
         let strategy: Box<dyn Strategy> = match self {
             Self::Sequential => Box::new(Sequential),
             Self::ThreadPerConnection => Box::new(ThreadPerConnection),
+            #[cfg(target_os = "linux")]
+            Self::ThreadPool => Box::new(ThreadPool::new(knobs.io_threads.take())),
             Self::TokioTasks => Box::new(TokioTasks::new(knobs.io_threads.take())),
             Self::ThreadPerCore => Box::new(ThreadPerCore::new(knobs.io_threads.take())),
             Self::Coroutines => Box::new(Coroutines),
