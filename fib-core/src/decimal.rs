@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::{doubling, fib_u128};
+use crate::{check, doubling, fib_u128};
 
 /// The decimal digits of one Fibonacci number.
 ///
@@ -44,6 +44,25 @@ pub fn exact(n: u64) -> Decimal {
 }
 
 impl Decimal {
+    /// Digits that somebody else computed; `None` if they are not those of F(n).
+    ///
+    /// It takes a small part of the time of [`exact`]: it compares the length, and a residue that
+    /// every digit takes part in. One wrong digit is always found; of anything else that is wrong
+    /// and as long, one in 2⁶¹ would pass.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fib_core::{Decimal, exact};
+    /// let digits = String::from("354224848179261915075");
+    /// assert_eq!(Decimal::verified(100, digits), Some(exact(100)));
+    /// assert_eq!(Decimal::verified(100, String::from("354224848179261915076")), None);
+    /// ```
+    #[must_use]
+    pub fn verified(n: u64, digits: String) -> Option<Self> {
+        check::is_fib(n, &digits).then_some(Self { digits })
+    }
+
     /// The digits, most significant first, without sign or leading zero.
     #[must_use]
     pub fn as_str(&self) -> &str {

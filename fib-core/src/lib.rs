@@ -1,11 +1,12 @@
 //! Fibonacci numbers, and CPU-bound work of an exactly known cost.
 //!
-//! The same numbers come from three places, because they answer three questions:
+//! The same numbers come from three places, because they answer different questions:
 //!
 //! | the question | the function | time |
 //! |---|---|---|
 //! | which number is F(n)? (n ≤ 93, n ≤ 186) | [`fib`], [`fib_u128`] | a lookup, also in `const` |
 //! | which number is F(n), for any n? | [`exact`] | fast doubling and a conversion to decimal |
+//! | are these digits F(n)? | [`Decimal::verified`], [`decimal_len`] | a few ms for 10⁶ digits |
 //! | how long does the CPU need for it? | [`recursive`], [`cost`] | 2·F(n)−1 calls, each one made |
 //!
 //! [`Recursion`] is the last one as work in progress, for a scheduler: run it for a while, put it
@@ -26,12 +27,14 @@
 //! # }
 //! ```
 
+mod check;
 mod decimal;
 mod doubling;
 mod recursion;
 mod recursive;
 mod table;
 
+pub use check::decimal_len;
 pub use decimal::{Decimal, exact};
 pub use recursion::Recursion;
 pub use recursive::{MAX_N_RECURSIVE, cost, recursive};
