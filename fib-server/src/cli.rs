@@ -9,6 +9,7 @@ use clap::{
 use fib_proto::{Address, Dialect};
 
 use crate::{
+    child::Role,
     compute::{Algorithm, ComputeKind, Schedule},
     strategy::StrategyKind,
     telemetry::LogFormat,
@@ -33,7 +34,7 @@ pub struct Cli {
     #[arg(long, env = "FIB_COMPUTE", value_enum, default_value_t)]
     pub compute: ComputeKind,
 
-    /// Threads that compute; only for --compute pool [default: one per core]
+    /// Threads or processes that compute; not for --compute inline [default: one per core]
     #[arg(long, env = "FIB_COMPUTE_THREADS", value_name = "N")]
     pub compute_threads: Option<NonZeroUsize>,
 
@@ -96,6 +97,10 @@ pub struct Cli {
     /// How log lines look on stderr; `RUST_LOG=debug` shows more of them
     #[arg(long, env = "FIB_LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
+
+    /// Which part this process plays: a server gives its children theirs
+    #[arg(long, value_enum, default_value_t, hide = true)]
+    pub role: Role,
 }
 
 fn dialect_parser() -> impl TypedValueParser<Value = Dialect> {

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::{
     Cli,
+    child::Role,
     compute::{Algorithm, ComputeKind, ComputeOptions},
     strategy::{BuildError, Knobs, Strategy, StrategyKind},
 };
@@ -33,6 +34,8 @@ pub struct Config {
     pub max_connections: usize,
     /// How long a drain may take.
     pub drain_timeout: Duration,
+    /// Which part this process plays.
+    pub role: Role,
 }
 
 /// Flags that contradict each other, or a value that cannot be meant.
@@ -115,6 +118,7 @@ impl TryFrom<Cli> for Config {
             cores: cli.cores,
             max_connections: cli.max_connections,
             drain_timeout: cli.drain_timeout,
+            role: cli.role,
         })
     }
 }

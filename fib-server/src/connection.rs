@@ -193,9 +193,11 @@ fn discard_received(mut socket: &Socket) -> io::Result<()> {
     }
 }
 
-/// Makes room for so many clients in the table of descriptors, as far as the system allows.
-pub(crate) fn reserve_descriptors(max_connections: usize) -> Result<()> {
-    let wanted = u64::try_from(max_connections)?.saturating_add(OWN_DESCRIPTORS);
+/// Makes room for so many clients, and others, in the table of descriptors, as far as the system
+/// allows.
+pub(crate) fn reserve_descriptors(max_connections: usize, others: usize) -> Result<()> {
+    let wanted = u64::try_from(max_connections.saturating_add(others))?;
+    let wanted = wanted.saturating_add(OWN_DESCRIPTORS);
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= wanted) {
         return Ok(());

@@ -1,8 +1,10 @@
 //! The Fibonacci service as a library: one conversation, and many ways of holding many of them.
 //!
 //! A reading tour: [`session`] is one conversation without its socket. [`strategy`] decides who
-//! owns the sockets, [`compute`] who burns the CPU. [`context`] is what all strategies share.
+//! owns the sockets, [`compute`] who burns the CPU. [`context`] is what all strategies share, and
+//! `child` how this program starts itself once more.
 
+mod child;
 mod cli;
 pub mod compute;
 mod config;
@@ -25,6 +27,7 @@ use anyhow::{Context as _, Result};
 use tracing::info;
 
 pub use crate::{
+    child::Role,
     cli::Cli,
     config::{Config, ConfigError},
 };
@@ -33,13 +36,21 @@ use crate::{
     session::RequestCounts,
 };
 
-/// Listens, serves until a signal begins the drain, and returns when the last client is gone.
+/// Plays the part that this process was started for.
 pub fn run(config: Config) -> Result<()> {
+    match config.role {
+        Role::Server => serve(config),
+        Role::Compute => compute::serve_as_child(config.compute.algorithm, config.protocol.max_n),
+    }
+}
+
+/// Listens, serves until a signal begins the drain, and returns when the last client is gone.
+fn serve(config: Config) -> Result<()> {
     let Config { addresses, strategy, kind, protocol, cores, .. } = config;
     if let Some(cores) = cores {
         cores::limit_to(cores)?;
     }
-    connection::reserve_descriptors(config.max_connections)?;
+    connection::reserve_descriptors(config.max_connections, config.compute.descriptors())?;
     let sockets = strategy.sockets_per_address();
     let bind = |address| Listener::bind(address, sockets).context("listening");
     let listeners = addresses.iter().map(bind).collect::<Result<Vec<_>>>()?;

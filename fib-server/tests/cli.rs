@@ -29,6 +29,7 @@ fn fib_server(arguments: &[&str]) -> Output {
 fn contradictions_are_usage_errors() {
     for (arguments, told) in [
         (&["--strategy", "sequential", "--io-threads", "2"][..], "--io-threads has no meaning"),
+        (&["--compute-threads", "2"], "--compute-threads has no meaning with --compute inline"),
         (&["--algorithm", "recursive", "--max-n", "93"], "the limit can be at most 92"),
         (&["--max-line", "19"], "it must be from 20 to 4096"),
         (&["--max-line", "1000000"], "it must be from 20 to 4096"),
@@ -96,9 +97,11 @@ fn every_flag_has_its_twin_in_the_environment() {
 /// It neither spins nor floods the log, and goes on when there is room again.
 #[test]
 fn a_full_table_of_descriptors_is_survived() {
-    for strategy in MANY_CLIENTS {
+    for &strategy in MANY_CLIENTS {
         let server = Server::start_limited_to(40, strategy);
-        let mut clients: Vec<_> = (0..60).map(|_| server.connect()).collect();
+        let mut clients = vec![server.connect()];
+        assert_eq!(clients[0].ask("1"), "1");
+        clients.extend((1..60).map(|_| server.connect()));
         assert_eq!(clients[0].ask("30"), "832040");
         assert!(clients[59].hears_nothing());
         clients.drain(1..50);
@@ -111,7 +114,7 @@ fn a_full_table_of_descriptors_is_survived() {
 
 #[test]
 fn one_client_too_many_is_told_so() {
-    for strategy in MANY_CLIENTS {
+    for &strategy in MANY_CLIENTS {
         let server = Server::start(strategy, &["--max-connections", "2"]);
         let (mut first, mut second) = (server.connect(), server.connect());
         assert_eq!((first.ask("1"), second.ask("2")), ("1".to_owned(), "1".to_owned()));
@@ -131,7 +134,7 @@ fn five_thousand_clients_are_served_at_once() {
         let told = b"SKIPPED, five thousand clients: the limit of open files is too low\n";
         return io::stderr().write_all(told).unwrap();
     }
-    for strategy in MANY_CLIENTS {
+    for &strategy in MANY_CLIENTS {
         let server = Server::start(strategy, &[]);
         let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
         for client in &mut clients {
@@ -155,10 +158,11 @@ fn raise_descriptor_limit(wanted: u64) -> bool {
 fn unix_sockets_and_several_listeners_work() {
     let path = std::env::temp_dir().join(format!("fib-test-{}.sock", std::process::id()));
     for strategy in ["sequential"].iter().chain(MANY_CLIENTS) {
-        // A file that a killed server left behind does not keep the next one from starting.
-        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         let unix = format!("unix:{}", path.display());
         let flags = ["--strategy", strategy, "--listen", "127.0.0.1:0", "--listen", &unix];
+        // A file that a killed server leaves behind does not keep the next one from starting.
+        drop(Server::run(&flags));
+        assert!(fs::metadata(&path).is_ok(), "it was killed");
         let server = Server::run(&flags);
         assert_eq!(server.connect().ask("30"), "832040");
         let mut socket = UnixStream::connect(&path).unwrap();

@@ -7,22 +7,22 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use crate::support::{Server, for_each_strategy};
+use crate::support::{Server, Way, for_each_way};
 
-for_each_strategy! {{
+for_each_way! {{
     netcat_is_answered_after_its_half_close,
     the_demo_client_in_python_is_answered,
 }}
 
-fn netcat_is_answered_after_its_half_close(strategy: &str) {
-    let server = Server::start(strategy, &["--algorithm", "recursive"]);
+fn netcat_is_answered_after_its_half_close(way: Way) {
+    let server = Server::start(way, &["--algorithm", "recursive"]);
     let (host, port) = server.address().split_once(':').unwrap();
     let Some(output) = run("nc", "netcat-openbsd", &["-N", host, port], b"30\n") else { return };
     assert_eq!(output.stdout, b"832040\n");
 }
 
-fn the_demo_client_in_python_is_answered(strategy: &str) {
-    let server = Server::start(strategy, &["--dialect", "classic"]);
+fn the_demo_client_in_python_is_answered(way: Way) {
+    let server = Server::start(way, &["--dialect", "classic"]);
     let (host, port) = server.address().split_once(':').unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../xtask/peers/python/demo_client.py");
     let arguments = [script.to_str().unwrap(), host, port, "0.2"];

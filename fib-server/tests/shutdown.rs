@@ -4,9 +4,9 @@ use std::{thread, time::Duration};
 
 use rustix::process::Signal;
 
-use crate::support::{Server, for_each_strategy};
+use crate::support::{Server, Way, for_each_way};
 
-for_each_strategy! {{
+for_each_way! {{
     what_was_received_is_answered,
     who_had_connected_is_answered,
     an_unfinished_line_is_told_why,
@@ -19,8 +19,8 @@ for_each_strategy! {{
 /// A request of many seconds; nobody waits for its answer.
 const LONG: &[&str] = &["--algorithm", "recursive", "--max-n", "60"];
 
-fn what_was_received_is_answered(strategy: &str) {
-    let server = Server::start(strategy, &["--algorithm", "recursive"]);
+fn what_was_received_is_answered(way: Way) {
+    let server = Server::start(way, &["--algorithm", "recursive"]);
     let mut client = server.connect();
     assert_eq!(client.ask("1"), "1");
     client.send("20\n".repeat(1_000));
@@ -32,8 +32,8 @@ fn what_was_received_is_answered(strategy: &str) {
 }
 
 /// Clients that wait to be accepted have been received as well, by the kernel.
-fn who_had_connected_is_answered(strategy: &str) {
-    let server = Server::start(strategy, &["--algorithm", "recursive"]);
+fn who_had_connected_is_answered(way: Way) {
+    let server = Server::start(way, &["--algorithm", "recursive"]);
     let mut clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
     for client in &mut clients {
         client.send("25\n");
@@ -45,8 +45,8 @@ fn who_had_connected_is_answered(strategy: &str) {
     assert_eq!(server.wait().count("ok"), 20);
 }
 
-fn an_unfinished_line_is_told_why(strategy: &str) {
-    let server = Server::start(strategy, &[]);
+fn an_unfinished_line_is_told_why(way: Way) {
+    let server = Server::start(way, &[]);
     let mut client = server.connect();
     client.send("1\n3");
     assert_eq!(client.line(), "1");
@@ -55,8 +55,8 @@ fn an_unfinished_line_is_told_why(strategy: &str) {
     assert_eq!(server.wait().count("err"), 1);
 }
 
-fn idle_clients_do_not_hold_it_up(strategy: &str) {
-    let server = Server::start(strategy, &["--drain-timeout", "20s"]);
+fn idle_clients_do_not_hold_it_up(way: Way) {
+    let server = Server::start(way, &["--drain-timeout", "20s"]);
     let mut clients = [server.connect(), server.connect(), server.connect()];
     assert_eq!(clients[0].ask("1"), "1");
     server.signal(Signal::TERM);
@@ -66,26 +66,27 @@ fn idle_clients_do_not_hold_it_up(strategy: &str) {
     }
 }
 
-fn sigint_is_a_drain_too(strategy: &str) {
-    let server = Server::start(strategy, &[]);
+fn sigint_is_a_drain_too(way: Way) {
+    let server = Server::start(way, &[]);
     server.signal(Signal::INT);
     assert_eq!(server.wait().status.code(), Some(0));
 }
 
-fn the_second_signal_ends_it_at_once(strategy: &str) {
-    let server = Server::start(strategy, LONG);
+fn the_second_signal_ends_it_at_once(way: Way) {
+    let server = Server::start(way, LONG);
     server.connect().send("60\n");
     thread::sleep(Duration::from_millis(100));
     server.signal(Signal::TERM);
-    thread::sleep(Duration::from_millis(100));
+    // Two signals of a kind that wait to be handled are one.
+    server.wait_until_logged("draining");
     server.signal(Signal::TERM);
     assert_eq!(server.wait().status.code(), Some(1));
 }
 
-fn the_drain_has_a_deadline(strategy: &str) {
+fn the_drain_has_a_deadline(way: Way) {
     let mut flags = LONG.to_vec();
     flags.extend(["--drain-timeout", "200ms"]);
-    let server = Server::start(strategy, &flags);
+    let server = Server::start(way, &flags);
     let mut client = server.connect();
     client.send("60\n");
     thread::sleep(Duration::from_millis(100));

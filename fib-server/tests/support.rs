@@ -1,9 +1,13 @@
 //! A server under test, and a client that sees every byte.
 
 use std::{
+    collections::BTreeSet,
+    fs,
     io::{BufRead, BufReader, Read, Write},
+    mem,
     net::{Shutdown, TcpStream},
     process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -14,27 +18,50 @@ use serde_json::Value;
 /// Long enough for the slowest machine, short enough to fail.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Writes a module for each strategy, with a test for each promise in it.
-macro_rules! for_each_strategy {
+/// How a server serves: who owns its sockets, and who computes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
+    pub(crate) strategy: &'static str,
+    pub(crate) compute: &'static str,
+}
+
+/// A strategy alone computes inline.
+impl From<&'static str> for Way {
+    fn from(strategy: &'static str) -> Self {
+        Self { strategy, compute: "inline" }
+    }
+}
+
+/// Writes a module for each strategy, in it one for each way to compute, and in that a test for
+/// each promise.
+macro_rules! for_each_way {
     ($promises:tt) => {
-        for_each_strategy! { @strategy sequential "sequential" $promises }
-        for_each_strategy! { @strategy thread_per_connection "thread-per-connection" $promises }
+        $crate::support::for_each_way! { @strategy sequential "sequential" $promises }
+        $crate::support::for_each_way! { @strategy thread_per_connection "thread-per-connection" $promises }
         #[cfg(target_os = "linux")]
-        for_each_strategy! { @strategy thread_pool "thread-pool" $promises }
-        for_each_strategy! { @strategy tokio_tasks "tokio-tasks" $promises }
-        for_each_strategy! { @strategy thread_per_core "thread-per-core" $promises }
-        for_each_strategy! { @strategy coroutines "coroutines" $promises }
+        $crate::support::for_each_way! { @strategy thread_pool "thread-pool" $promises }
+        $crate::support::for_each_way! { @strategy tokio_tasks "tokio-tasks" $promises }
+        $crate::support::for_each_way! { @strategy thread_per_core "thread-per-core" $promises }
+        $crate::support::for_each_way! { @strategy coroutines "coroutines" $promises }
     };
-    (@strategy $module:ident $name:literal { $($promise:ident),* $(,)? }) => {
+    (@strategy $module:ident $strategy:literal $promises:tt) => {
+        mod $module {
+            $crate::support::for_each_way! { @compute inline "inline" $strategy $promises }
+            $crate::support::for_each_way! { @compute pool "pool" $strategy $promises }
+            $crate::support::for_each_way! { @compute processes "processes" $strategy $promises }
+        }
+    };
+    (@compute $module:ident $compute:literal $strategy:literal { $($promise:ident),* $(,)? }) => {
         mod $module {
             $(#[test]
             fn $promise() {
-                super::$promise($name);
+                let way = $crate::support::Way { strategy: $strategy, compute: $compute };
+                super::super::$promise(way);
             })*
         }
     };
 }
-pub(crate) use for_each_strategy;
+pub(crate) use for_each_way;
 
 /// A running `fib-server`, killed when dropped.
 pub(crate) struct Server {
@@ -42,7 +69,8 @@ pub(crate) struct Server {
     /// Kept, because a program whose stdout is closed fails to write to it.
     _stdout: BufReader<ChildStdout>,
     address: String,
-    log: Option<JoinHandle<String>>,
+    log: Arc<Mutex<String>>,
+    logging: Option<JoinHandle<()>>,
 }
 
 /// How a server ended.
@@ -53,17 +81,21 @@ pub(crate) struct Ended {
 
 impl Server {
     /// Starts a server on a free port, with these further flags.
-    pub(crate) fn start(strategy: &str, flags: &[&str]) -> Self {
-        let mut arguments = vec!["--listen", "127.0.0.1:0", "--strategy", strategy];
+    pub(crate) fn start(way: impl Into<Way>, flags: &[&str]) -> Self {
+        let Way { strategy, compute } = way.into();
+        let mut arguments = vec!["--listen", "127.0.0.1:0"];
+        arguments.extend(["--strategy", strategy, "--compute", compute]);
         arguments.extend(flags);
         Self::run(&arguments)
     }
 
     /// Starts a server that may open so many descriptors.
-    pub(crate) fn start_limited_to(descriptors: usize, strategy: &str) -> Self {
+    pub(crate) fn start_limited_to(descriptors: usize, way: impl Into<Way>) -> Self {
+        let Way { strategy, compute } = way.into();
         let server = env!("CARGO_BIN_EXE_fib-server");
-        let flags = "--listen 127.0.0.1:0 --log-format json --strategy";
-        let script = format!("ulimit -n {descriptors}; exec {server} {flags} {strategy}");
+        let flags = "--listen 127.0.0.1:0 --log-format json";
+        let way = format!("--strategy {strategy} --compute {compute}");
+        let script = format!("ulimit -n {descriptors}; exec {server} {flags} {way}");
         let mut shell = Command::new("sh");
         shell.args(["-c", &script]);
         Self::spawn(shell)
@@ -87,7 +119,10 @@ impl Server {
         stdout.read_line(&mut line).expect("the server says where it listens");
         let address = line.trim().strip_prefix("listening on ").unwrap_or_default().to_owned();
         let stderr = child.stderr.take().expect("it is piped");
-        Self { child, _stdout: stdout, address, log: Some(thread::spawn(move || read_all(stderr))) }
+        let log = Arc::<Mutex<String>>::default();
+        let copy = Arc::clone(&log);
+        let logging = Some(thread::spawn(move || collect(stderr, &copy)));
+        Self { child, _stdout: stdout, address, log, logging }
     }
 
     pub(crate) fn address(&self) -> &str {
@@ -116,8 +151,43 @@ impl Server {
         self.child.id()
     }
 
+    /// The children that it has now, zombies included.
+    pub(crate) fn children(&self) -> Vec<Process> {
+        let pids = fs::read_dir("/proc")
+            .unwrap()
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        pids.filter_map(Process::find).filter(|it| it.parent == self.child.id()).collect()
+    }
+
+    pub(crate) fn child_pids(&self) -> BTreeSet<i32> {
+        self.children().into_iter().map(|it| it.pid).collect()
+    }
+
+    /// How many descriptors it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
+    /// How often its threads, and its children's, have waited for something.
+    pub(crate) fn wakes(&self) -> u64 {
+        let children = self.child_pids();
+        let processes = children.iter().map(ToString::to_string).chain([self.pid().to_string()]);
+        let threads = processes.flat_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).unwrap());
+        let switches = threads.map(|thread| {
+            let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+            let line = status.lines().find_map(|it| it.strip_prefix("voluntary_ctxt_switches:"));
+            line.unwrap().trim().parse::<u64>().unwrap()
+        });
+        switches.sum()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("the server runs");
+    }
+
+    /// Waits until the log has a line with these words.
+    pub(crate) fn wait_until_logged(&self, words: &str) {
+        wait_until(words, || self.log.lock().unwrap().contains(words));
     }
 
     /// Waits for the end that something has caused.
@@ -130,8 +200,8 @@ impl Server {
             assert!(Instant::now() < deadline, "the server does not end");
             thread::sleep(Duration::from_millis(2));
         };
-        let log = self.log.take().expect("it is read once").join().unwrap();
-        Ended { status, log }
+        self.logging.take().expect("it is waited for once").join().unwrap();
+        Ended { status, log: mem::take(&mut self.log.lock().unwrap()) }
     }
 
     /// Ends the server in order, and checks that it lost sight of nothing.
@@ -160,10 +230,47 @@ impl Ended {
     }
 }
 
-fn read_all(mut stderr: ChildStderr) -> String {
-    let mut log = String::new();
-    stderr.read_to_string(&mut log).expect("the log is text");
-    log
+/// A process, as the kernel tells of it.
+pub(crate) struct Process {
+    pub(crate) pid: i32,
+    pub(crate) state: char,
+    pub(crate) parent: u32,
+    pub(crate) group: i32,
+    pub(crate) nice: i32,
+    /// The CPU time that it has used.
+    pub(crate) ticks: u64,
+}
+
+impl Process {
+    /// `None` where there is none of that number.
+    pub(crate) fn find(pid: i32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name before may have spaces in it, but these have not.
+        let fields: Vec<_> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+        Some(Self {
+            pid,
+            state: fields[0].chars().next().unwrap(),
+            parent: fields[1].parse().unwrap(),
+            group: fields[2].parse().unwrap(),
+            nice: fields[16].parse().unwrap(),
+            ticks: fields[11].parse().unwrap(),
+        })
+    }
+}
+
+/// Waits for something that must happen.
+pub(crate) fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !happened() {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn collect(stderr: ChildStderr, log: &Mutex<String>) {
+    for line in BufReader::new(stderr).lines() {
+        log.lock().unwrap().extend([&line.expect("the log is text"), "\n"]);
+    }
 }
 
 /// A client, with nothing between the test and the bytes.
@@ -221,9 +328,9 @@ impl Client {
         rest
     }
 
-    /// Reads everything away; how many bytes there were.
-    pub(crate) fn receive_until_closed(&mut self) -> u64 {
-        std::io::copy(&mut self.socket, &mut std::io::sink()).expect("the server closes")
+    /// Reads everything away, until there is an end to it.
+    pub(crate) fn receive_until_cut_off(&mut self) {
+        let _ = std::io::copy(&mut self.socket, &mut std::io::sink());
     }
 
     pub(crate) fn ask(&mut self, request: &str) -> String {

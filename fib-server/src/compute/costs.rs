@@ -81,6 +81,12 @@ impl Costs {
         self.calls_per_second
     }
 
+    /// How long the undisturbed machine needs for F(n).
+    pub(crate) fn time(&self, n: u64) -> Duration {
+        let seconds = to_f64(self.calls(n)) / self.calls_per_second;
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+    }
+
     fn largest_cheap_recursion(&self) -> (u64, Duration) {
         let limit = self.calls_in(CHEAP);
         let n = (0..=MAX_N_RECURSIVE).take_while(|&n| cost(n).is_some_and(|it| it <= limit)).last();
@@ -126,6 +132,7 @@ mod tests {
         let costs = Costs::calibrate(Algorithm::Recursive);
         assert_eq!(costs.calls(40), 204_668_309);
         assert!(costs.is_cheap(1) && !costs.is_cheap(45), "{costs:?}");
+        assert_eq!(costs.calls_in(costs.time(40)).abs_diff(costs.calls(40)) / 1_000, 0);
     }
 
     #[test]

@@ -42,11 +42,13 @@ impl Terms {
 
     /// Why it need not be computed any further, if so.
     pub(crate) fn broken(&self) -> Option<Refusal> {
-        match self.deadline {
-            _ if self.client.is_gone() => Some(Refusal::ClientGone),
-            Some((at, deadline)) if at <= Instant::now() => Some(Refusal::Deadline { deadline }),
-            _ => None,
-        }
+        if self.client.is_gone() { Some(Refusal::ClientGone) } else { self.late() }
+    }
+
+    /// The same, as far as the clock can tell.
+    pub(crate) fn late(&self) -> Option<Refusal> {
+        let (at, deadline) = self.deadline?;
+        (at <= Instant::now()).then_some(Refusal::Deadline { deadline })
     }
 }
 

@@ -9,11 +9,12 @@ mod costs;
 mod inline;
 mod job;
 mod pool;
+mod processes;
 mod queue;
 mod work;
 
 use std::{
-    fmt,
+    fmt, io,
     num::NonZeroUsize,
     sync::{Arc, atomic::AtomicUsize},
     thread,
@@ -25,6 +26,7 @@ use fib_proto::ErrorCode;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
+pub(crate) use self::processes::serve as serve_as_child;
 pub use self::{
     algorithm::{Algorithm, Answer},
     inline::InlineJob,
@@ -34,6 +36,7 @@ use self::{
     costs::Costs,
     job::{Job, Permit, Terms},
     pool::Pool,
+    processes::Processes,
     work::Work,
 };
 use crate::connection::Client;
@@ -49,6 +52,8 @@ pub enum ComputeKind {
     Inline,
     /// Threads that do nothing else, shortest request first
     Pool,
+    /// Child processes, each of which can be killed, compute what takes time
+    Processes,
 }
 
 /// What can be set on a way to compute.
@@ -89,6 +94,7 @@ struct Limits {
 enum Engine {
     Inline,
     Pool(Pool),
+    Processes(Processes),
 }
 
 /// What comes of a request.
@@ -154,13 +160,13 @@ impl Compute {
     ///
     /// Where threads or processes cannot be started.
     pub fn new(options: ComputeOptions) -> anyhow::Result<Self> {
-        let ComputeOptions { algorithm, max_in_flight, deadline, .. } = options;
+        let ComputeOptions { kind, algorithm, max_in_flight, deadline, .. } = options;
         let costs = Costs::calibrate(algorithm);
-        let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let threads = options.compute_threads.unwrap_or(cores);
-        let engine = match options.kind {
+        let threads = options.threads()?;
+        let engine = match kind {
             ComputeKind::Inline => Engine::Inline,
             ComputeKind::Pool => Engine::Pool(Pool::start(threads, options.schedule, &costs)?),
+            ComputeKind::Processes => Engine::Processes(Processes::new(threads)?),
         };
         let limits = Limits { max_in_flight, deadline };
         Ok(Self { algorithm, costs, limits, in_flight: Arc::default(), engine })
@@ -179,13 +185,36 @@ impl Compute {
     fn start_job(&self, n: u64, client: &Client, received_at: Instant) -> Result<Started, Refusal> {
         let max = self.limits.max_in_flight;
         let permit = Permit::take(&self.in_flight, max).ok_or(Refusal::TooMany { max })?;
-        let work = Work::new(&self.costs, self.algorithm, n).ok_or(Refusal::Failed)?;
         let terms = Terms::new(client.clone(), received_at, self.limits.deadline);
-        let job = Job { work, terms, permit };
-        Ok(match &self.engine {
-            Engine::Inline => Started::Here(InlineJob::new(job, self.costs.calls_in(SLICE))),
-            Engine::Pool(pool) => Started::Elsewhere(pool.submit(job)?),
-        })
+        let work = || Work::new(&self.costs, self.algorithm, n).ok_or(Refusal::Failed);
+        match &self.engine {
+            Engine::Inline => {
+                let job = Job { work: work()?, terms, permit };
+                Ok(Started::Here(InlineJob::new(job, self.costs.calls_in(SLICE))))
+            }
+            Engine::Pool(pool) => {
+                let job = Job { work: work()?, terms, permit };
+                Ok(Started::Elsewhere(pool.submit(job)?))
+            }
+            Engine::Processes(processes) => {
+                let time = self.costs.time(n);
+                Ok(Started::Elsewhere(processes.submit(n, time, terms, permit)))
+            }
+        }
+    }
+}
+
+impl ComputeOptions {
+    /// How many descriptors it takes to compute: a socket to each child.
+    pub(crate) fn descriptors(&self) -> usize {
+        match self.kind {
+            ComputeKind::Inline | ComputeKind::Pool => 0,
+            ComputeKind::Processes => self.threads().map_or(1, NonZeroUsize::get),
+        }
+    }
+
+    fn threads(&self) -> io::Result<NonZeroUsize> {
+        self.compute_threads.map_or_else(thread::available_parallelism, Ok)
     }
 }
 

@@ -375,7 +375,7 @@ impl fmt::Debug for Shared {
 
 #[cfg(test)]
 mod tests {
-    use std::{os::unix::net::UnixStream, sync::atomic::AtomicUsize};
+    use std::{net::Shutdown, os::unix::net::UnixStream, sync::atomic::AtomicUsize};
 
     use fastrand::Rng;
     use proptest::prelude::*;
@@ -495,9 +495,9 @@ mod tests {
         let mut bench = Bench::new(1_000);
         let _answer = bench.submit(25, None);
         let part = bench.state.take(1).expect("it waits");
-        bench.peer.shutdown(std::net::Shutdown::Write).expect("it is connected");
+        bench.peer.shutdown(Shutdown::Write).expect("it is connected");
         assert_eq!(part.terms.broken(), None, "a half-close is none");
-        drop(bench.peer);
+        bench.peer.shutdown(Shutdown::Both).expect("it is connected");
         assert_eq!(part.terms.broken(), Some(Refusal::ClientGone));
     }
 }

@@ -69,6 +69,9 @@ impl AsyncStream {
                 if len < CHUNK_LEN {
                     // The queue is empty: asking the kernel once more would only confirm it.
                     ready.clear_ready();
+                } else {
+                    // A client that sends without pause has one chunk answered in a turn.
+                    task::yield_now().await;
                 }
                 return Ok(Received::bytes(len));
             }

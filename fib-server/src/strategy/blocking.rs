@@ -26,7 +26,7 @@ use crate::{
 /// Talks with one client until the conversation is over, and logs how it ended.
 ///
 /// A panic is a bug, and costs the client who met it its connection, and nobody else anything.
-pub(super) fn serve(connection: Connection, context: &Context) {
+pub(crate) fn serve(connection: Connection, context: &Context) {
     let socket = Arc::clone(&connection.socket);
     if let Err(error) = socket.set_nonblocking(false) {
         return telemetry::log_end(Err(error));

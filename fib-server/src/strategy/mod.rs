@@ -18,6 +18,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use thiserror::Error;
 
+pub(crate) use self::blocking::serve as serve_blocking;
 #[cfg(target_os = "linux")]
 pub use self::thread_pool::ThreadPool;
 pub use self::{

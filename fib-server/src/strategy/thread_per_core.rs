@@ -4,11 +4,18 @@
 //! no cache line goes from core to core. The price is that nobody steals work either: what lands on
 //! a busy core waits for it, though another may be idle.
 
-use std::{num::NonZeroUsize, os::fd::AsFd, sync::Arc, thread};
+use std::{
+    io,
+    num::NonZeroUsize,
+    os::fd::{AsFd, OwnedFd},
+    sync::Arc,
+    thread,
+};
 
 use anyhow::{Context as _, Result};
 use tokio::{
-    runtime,
+    io::unix::AsyncFd,
+    runtime::{self, Runtime},
     task::{self, JoinSet},
     time,
 };
@@ -22,7 +29,7 @@ use crate::{
 };
 
 /// How many clients a core takes in before those inside have their turn.
-const ACCEPTS_A_TURN: usize = 10;
+const ACCEPTS_A_TURN: u64 = 10;
 
 /// Serves each client on one of some pinned threads, each with an event loop of its own.
 #[derive(Clone, Copy, Debug)]
@@ -54,12 +61,15 @@ impl Strategy for ThreadPerCore {
         for (at, listener) in listeners.into_iter().enumerate() {
             shares[at % threads].push(listener);
         }
+        // All of them before the first client: later there may be no descriptor left for them.
+        let cores = shares.into_iter().map(|share| Core::new(share, context));
+        let cores = cores.collect::<Result<Vec<_>>>()?;
         thread::scope(|scope| {
-            let start = |(core, share)| {
-                let thread = thread::Builder::new().name(format!("core {core}"));
-                thread.spawn_scoped(scope, move || serve_core(core, share, context))
+            let start = |(number, core): (usize, Core)| {
+                let thread = thread::Builder::new().name(format!("core {number}"));
+                thread.spawn_scoped(scope, move || core.serve(number))
             };
-            let threads: Vec<_> = shares.into_iter().enumerate().map(start).collect();
+            let threads: Vec<_> = cores.into_iter().enumerate().map(start).collect();
             for thread in threads {
                 let thread = thread.context("starting a thread for a core")?;
                 thread.join().expect("a panic ends a task, not its runtime")?;
@@ -69,64 +79,87 @@ impl Strategy for ThreadPerCore {
     }
 }
 
-/// One core's loop: a coroutine for each listener, which ends with the last of its clients.
-fn serve_core(core: usize, listeners: Vec<Listener>, context: &Arc<Context>) -> Result<()> {
-    cores::pin_to(core).context("pinning a thread to its core")?;
-    let mut builder = runtime::Builder::new_current_thread();
-    let runtime = builder.enable_all().build().context("building a Tokio runtime")?;
-    runtime.block_on(async {
+/// What a core has to itself: a runtime, and a coroutine for each of its listening sockets.
+struct Core {
+    runtime: Runtime,
+    doors: JoinSet<Result<()>>,
+}
+
+impl Core {
+    fn new(listeners: Vec<Listener>, context: &Arc<Context>) -> Result<Self> {
+        let mut builder = runtime::Builder::new_current_thread();
+        let runtime = builder.enable_all().build().context("building a Tokio runtime")?;
         let mut doors = JoinSet::new();
+        let entered = runtime.enter();
         for listener in listeners {
-            doors.spawn(serve_listener(listener, Arc::clone(context)));
+            let door = Door::new(listener, context).context("watching a listening socket")?;
+            doors.spawn(door.serve(Arc::clone(context)));
         }
-        while let Some(ended) = doors.join_next().await {
-            ended.context("a listener's task panicked")??;
+        drop(entered);
+        Ok(Self { runtime, doors })
+    }
+
+    fn serve(mut self, number: usize) -> Result<()> {
+        cores::pin_to(number).context("pinning a thread to its core")?;
+        self.runtime.block_on(async {
+            while let Some(ended) = self.doors.join_next().await {
+                ended.context("a listener's task panicked")??;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// A listening socket, and the latch, in a core's event loop.
+struct Door {
+    listener: Listener,
+    client_waits: AsyncFd<OwnedFd>,
+    latch: AsyncFd<OwnedFd>,
+}
+
+impl Door {
+    fn new(listener: Listener, context: &Context) -> io::Result<Self> {
+        let client_waits = sys::register_owned(listener.as_fd().try_clone_to_owned()?)?;
+        let latch = sys::register_owned(context.latch().as_fd().try_clone_to_owned()?)?;
+        Ok(Self { listener, client_waits, latch })
+    }
+
+    /// Serves whoever comes in here, until the drain has begun and all are gone.
+    async fn serve(self, context: Arc<Context>) -> Result<()> {
+        let mut tasks = JoinSet::new();
+        self.accept_all(&context, &mut tasks).await?;
+        // Whoever connects from now on is told so, instead of waiting for nothing.
+        drop(self);
+        while tasks.join_next().await.is_some() {}
+        Ok(())
+    }
+
+    /// Takes in clients until the drain has begun and nobody waits any more: what is queued in a
+    /// socket that shares its port is lost when that is closed.
+    async fn accept_all(&self, context: &Arc<Context>, tasks: &mut JoinSet<()>) -> Result<()> {
+        let mut shortage = Shortage::default();
+        for accepts in 1_u64.. {
+            let draining = context.latch().is_fired();
+            match self.listener.accept(context) {
+                Accepted::Client(connection) => {
+                    tasks.spawn(asynchronous::serve(connection, Arc::clone(context)));
+                    while tasks.try_join_next().is_some() {} // so that it holds those that live
+                }
+                Accepted::Nothing => {}
+                Accepted::NobodyWaits if draining => break,
+                Accepted::NobodyWaits => tokio::select! {
+                    ready = self.client_waits.readable() => ready?.clear_ready(),
+                    ready = self.latch.readable() => ready?.retain_ready(),
+                },
+                Accepted::NoResources(error) => {
+                    shortage.meet(&error);
+                    time::sleep(shortage.time_left().unwrap_or_default()).await;
+                }
+            }
+            if accepts % ACCEPTS_A_TURN == 0 {
+                task::yield_now().await;
+            }
         }
         Ok(())
-    })
-}
-
-async fn serve_listener(listener: Listener, context: Arc<Context>) -> Result<()> {
-    let mut tasks = JoinSet::new();
-    accept_all(&listener, &context, &mut tasks).await?;
-    // Whoever connects from now on is told so, instead of waiting for nothing.
-    drop(listener);
-    while tasks.join_next().await.is_some() {}
-    Ok(())
-}
-
-/// Takes in clients until the drain has begun and nobody waits any more: what is queued in a socket
-/// that shares its port is lost when that is closed.
-async fn accept_all(
-    listener: &Listener,
-    context: &Arc<Context>,
-    tasks: &mut JoinSet<()>,
-) -> Result<()> {
-    let door = sys::register_owned(listener.as_fd().try_clone_to_owned()?)?;
-    let latch = sys::register_owned(context.latch().as_fd().try_clone_to_owned()?)?;
-    let mut shortage = Shortage::default();
-    let mut accepts = 0;
-    loop {
-        let draining = context.latch().is_fired();
-        match listener.accept(context) {
-            Accepted::Client(connection) => {
-                tasks.spawn(asynchronous::serve(connection, Arc::clone(context)));
-                while tasks.try_join_next().is_some() {} // so that it holds only those that live
-            }
-            Accepted::Nothing => {}
-            Accepted::NobodyWaits if draining => return Ok(()),
-            Accepted::NobodyWaits => tokio::select! {
-                ready = door.readable() => ready?.clear_ready(),
-                ready = latch.readable() => ready?.retain_ready(),
-            },
-            Accepted::NoResources(error) => {
-                shortage.meet(&error);
-                time::sleep(shortage.time_left().unwrap_or_default()).await;
-            }
-        }
-        accepts += 1;
-        if accepts % ACCEPTS_A_TURN == 0 {
-            task::yield_now().await;
-        }
     }
 }

@@ -1,0 +1,366 @@
+//! Child processes compute: what one of them does, suffers or breaks is its own.
+//!
+//! The lesson: another process is the strongest wall there is, and the most expensive hand-over.
+//! A request costs two system calls and a switch each way, but its computation can be killed at
+//! any point, and whatever kills it is survived.
+//!
+//! Each child has a supervisor, a thread that hands it one request at a time. A child that ends,
+//! stops, hangs or answers wrongly is replaced, and its request runs again with whoever is free.
+
+mod exchange;
+mod queue;
+mod serve;
+
+use std::{
+    fmt, io,
+    num::NonZeroUsize,
+    ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use tokio::sync::oneshot;
+use tracing::{info, warn};
+
+pub(crate) use self::serve::serve;
+use self::{
+    exchange::{Failure, Loss, ask},
+    queue::{Event, Queue, Task},
+};
+use crate::{
+    child::{Child, ChildSignals, Role, Trouble},
+    compute::{
+        Outcome, Refusal,
+        job::{Permit, Terms},
+    },
+};
+
+/// How long to wait before a child that could not be started is tried again; twice as long after
+/// each failure, up to a limit.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The same limit for children that somebody keeps killing before they can answer: they are not
+/// to blame.
+const LONGEST_PAUSE_AFTER_A_KILL: Duration = Duration::from_millis(40);
+
+/// The children, their supervisors, and the requests that wait for them. Dropping it ends them.
+pub(super) struct Processes {
+    shared: Arc<Shared>,
+    supervisors: Vec<JoinHandle<()>>,
+    _signals: ChildSignals,
+}
+
+/// What the supervisors share.
+struct Shared {
+    queue: Queue,
+    start: Box<dyn Fn() -> io::Result<Child> + Send + Sync>,
+    /// Whether the log says that children cannot be started.
+    warned: AtomicBool,
+}
+
+impl Processes {
+    /// Starts so many children of this program.
+    pub(super) fn new(children: NonZeroUsize) -> Result<Self> {
+        Self::with_start(children, || Child::start(Role::Compute))
+    }
+
+    fn with_start(
+        children: NonZeroUsize,
+        start: impl Fn() -> io::Result<Child> + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let start = Box::new(start);
+        let shared = Arc::new(Shared { queue: Queue::default(), start, warned: false.into() });
+        let watcher = Arc::clone(&shared);
+        let signals = ChildSignals::new(move || watcher.queue.child_changed())
+            .context("installing the handler of SIGCHLD")?;
+        let mut processes = Self { shared, supervisors: Vec::new(), _signals: signals };
+        for _ in 0..children.get() {
+            let child = (processes.shared.start)().context("starting a child process")?;
+            let shared = Arc::clone(&processes.shared);
+            let supervisor = thread::Builder::new().name("supervisor".into());
+            let supervisor = supervisor.spawn(move || shared.supervise(child));
+            processes.supervisors.push(supervisor.context("starting a thread")?);
+        }
+        Ok(processes)
+    }
+
+    /// Hands in a request; where its outcome will be.
+    pub(super) fn submit(
+        &self,
+        n: u64,
+        predicted: Duration,
+        terms: Terms,
+        permit: Permit,
+    ) -> oneshot::Receiver<Outcome> {
+        let (task, outcome) = Task::new(n, predicted, terms, permit);
+        self.shared.queue.push(task);
+        outcome
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+        for supervisor in self.supervisors.drain(..) {
+            // A panic of it is on stderr already.
+            let _ = supervisor.join();
+        }
+    }
+}
+
+impl fmt::Debug for Processes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Processes").field("supervisors", &self.supervisors).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Looks after one child, and its successors.
+    fn supervise(&self, first: Child) {
+        let mut child = self.greet(first).ok().or_else(|| self.start_child());
+        while let Some(current) = child {
+            self.employ(current);
+            child = self.start_child();
+        }
+    }
+
+    /// Gives a child work until it is lost, or there will be no more.
+    fn employ(&self, mut child: Child) {
+        let mut seen_changes = None;
+        while let Some(event) = self.queue.next(&mut seen_changes) {
+            let trouble = child.trouble();
+            match event {
+                Event::Task(task) if trouble.is_some() => self.queue.put_back(task),
+                Event::Task(task) => {
+                    if self.compute(&mut child, task).is_break() {
+                        return;
+                    }
+                }
+                Event::ChildChanged => {}
+            }
+            if let Some(trouble) = trouble {
+                return log_loss(&child, &trouble.into());
+            }
+        }
+        child.close();
+    }
+
+    /// Has a request computed. It breaks a child that fails, or is not to finish.
+    fn compute(&self, child: &mut Child, task: Task) -> ControlFlow<()> {
+        if let Some(refusal) = task.broken() {
+            task.answer(Err(refusal));
+            return ControlFlow::Continue(());
+        }
+        let unwanted = || {
+            self.queue.refuse_late();
+            task.broken()
+        };
+        match ask(child, task.n, task.predicted, unwanted) {
+            Ok(answer) => {
+                task.answer(Ok(answer));
+                return ControlFlow::Continue(());
+            }
+            Err(Failure::Unwanted(refusal)) => task.answer(Err(refusal)),
+            Err(Failure::Child(loss)) => {
+                log_loss(child, &loss);
+                self.queue.retry(task);
+            }
+        }
+        ControlFlow::Break(())
+    }
+
+    /// Tries until a child has started; `None` when there will be no more work for it.
+    fn start_child(&self) -> Option<Child> {
+        let mut pause = FIRST_PAUSE;
+        while !self.queue.is_closed() {
+            match (self.start)().map_err(Loss::from).and_then(|child| self.greet(child)) {
+                Ok(child) => {
+                    if self.warned.swap(false, Ordering::Relaxed) {
+                        info!("child processes start again");
+                    }
+                    return Some(child);
+                }
+                Err(loss) => {
+                    if !self.warned.swap(true, Ordering::Relaxed) {
+                        warn!("a child process does not start: {loss}; trying again");
+                    }
+                    self.queue.pause(pause);
+                    pause = longest_pause(&loss).min(pause * 2);
+                }
+            }
+        }
+        None
+    }
+
+    /// Waits until a new child answers, so that its failure can be told from a request's.
+    fn greet(&self, mut child: Child) -> Result<Child, Loss> {
+        let unwanted = || {
+            self.queue.refuse_late();
+            self.queue.is_closed().then_some(Refusal::ClientGone)
+        };
+        match ask(&mut child, 0, Duration::ZERO, unwanted) {
+            Ok(_) | Err(Failure::Unwanted(_)) => Ok(child),
+            Err(Failure::Child(loss)) => Err(loss),
+        }
+    }
+}
+
+fn longest_pause(loss: &Loss) -> Duration {
+    match loss {
+        Loss::Trouble(Trouble::Killed { .. } | Trouble::Stopped { .. }) => {
+            LONGEST_PAUSE_AFTER_A_KILL
+        }
+        _ => LONGEST_PAUSE,
+    }
+}
+
+fn log_loss(child: &Child, loss: &Loss) {
+    let pid = child.pid().as_raw_nonzero();
+    warn!(pid, "a child process is lost: {loss}; another takes its place");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead, BufReader, Write},
+        os::unix::net::UnixStream,
+        process::Command,
+        sync::atomic::AtomicUsize,
+        time::Instant,
+    };
+
+    use super::*;
+    use crate::{
+        compute::{Answer, job::Permit},
+        connection::Client,
+    };
+
+    const ONE: NonZeroUsize = NonZeroUsize::MIN;
+
+    /// Children that are a process which sleeps, and a thread that answers in its place: `reply` is
+    /// told which child it plays, and what n it is asked for.
+    fn start_played(
+        reply: impl Fn(usize, u64) -> String + Send + Sync + 'static,
+    ) -> impl Fn() -> io::Result<Child> {
+        let (reply, started) = (Arc::new(reply), AtomicUsize::new(0));
+        move || {
+            let number = started.fetch_add(1, Ordering::Relaxed);
+            let (ours, theirs) = UnixStream::pair()?;
+            let reply = Arc::clone(&reply);
+            thread::spawn(move || {
+                for line in BufReader::new(&theirs).lines().map_while(Result::ok) {
+                    let n = line.parse().expect("a request is a number");
+                    let text = if n == 0 { "0\n".to_owned() } else { reply(number, n) };
+                    if text.is_empty() || (&theirs).write_all(text.as_bytes()).is_err() {
+                        return;
+                    }
+                }
+            });
+            Ok(Child::new(&Command::new("sleep").arg("1000").spawn()?, ours))
+        }
+    }
+
+    fn outcome_of(processes: &Processes, n: u64) -> Outcome {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let permit = Permit::take(&Arc::default(), 1).unwrap();
+        let client = Client::new(Arc::new(ours.into()));
+        let terms = Terms::new(client, Instant::now(), None);
+        let outcome = processes.submit(n, Duration::ZERO, terms, permit);
+        outcome.blocking_recv().expect("every request has an outcome")
+    }
+
+    fn right(n: u64) -> String {
+        format!("{}\n", fib_core::exact(n))
+    }
+
+    /// Whatever comes in its place, the client gets F(n).
+    #[test]
+    fn a_garbled_answer_is_computed_again() {
+        const N: u64 = 300;
+        let digit_changed = |at| {
+            let mut digits = right(N).into_bytes();
+            digits[at] = if digits[at] == b'9' { b'0' } else { b'9' };
+            String::from_utf8(digits).unwrap()
+        };
+        for garbled in [
+            digit_changed(0),
+            digit_changed(30),
+            digit_changed(62),
+            right(N)[1..].to_owned(),
+            right(N).replace('\n', "0\n"),
+            right(N + 1),
+            right(30),
+            "\n".to_owned(),
+            "ERR internal no answer could be computed\n".to_owned(),
+            right(N).trim().to_owned() + "\0",
+            String::new(), // it hangs up
+        ] {
+            let told = format!("{garbled:?}");
+            let start =
+                start_played(move |number, n| if number == 0 { garbled.clone() } else { right(n) });
+            let processes = Processes::with_start(ONE, start).unwrap();
+            let answer = Answer::Decimal(fib_core::exact(N));
+            assert_eq!(outcome_of(&processes, N), Ok(answer), "instead of {told}");
+        }
+    }
+
+    #[test]
+    fn small_numbers_are_compared() {
+        let start = start_played(|number, n| right(n + u64::from(number == 0)));
+        let processes = Processes::with_start(ONE, start).unwrap();
+        assert_eq!(outcome_of(&processes, 90), Ok(Answer::Word(2_880_067_194_370_816_120)));
+    }
+
+    #[test]
+    fn the_third_wrong_answer_is_the_last() {
+        let start = start_played(|number, n| right(n + u64::from(number < 3)));
+        let processes = Processes::with_start(ONE, start).unwrap();
+        assert_eq!(outcome_of(&processes, 40), Err(Refusal::Failed));
+        assert_eq!(outcome_of(&processes, 40), Ok(Answer::Word(102_334_155)));
+    }
+
+    #[test]
+    fn what_a_child_says_unasked_is_no_answer_to_the_next_request() {
+        let start = start_played(|number, n| right(n) + if number == 0 { "55\n" } else { "" });
+        let processes = Processes::with_start(ONE, start).unwrap();
+        assert_eq!(outcome_of(&processes, 40), Ok(Answer::Word(102_334_155)));
+        assert_eq!(outcome_of(&processes, 41), Ok(Answer::Word(165_580_141)));
+    }
+
+    #[test]
+    fn a_child_that_hangs_is_replaced() {
+        let start = start_played(|number, n| {
+            if number == 0 {
+                thread::sleep(Duration::MAX);
+            }
+            right(n)
+        });
+        let processes = Processes::with_start(ONE, start).unwrap();
+        assert_eq!(outcome_of(&processes, 40), Ok(Answer::Word(102_334_155)));
+    }
+
+    #[test]
+    fn children_that_do_not_start_are_tried_again() {
+        let (start, attempts) = (start_played(|_, n| right(n + 1)), AtomicUsize::new(0));
+        let good = start_played(|_, n| right(n));
+        let processes =
+            Processes::with_start(ONE, move || match attempts.fetch_add(1, Ordering::Relaxed) {
+                0 => start(),
+                1..4 => Err(io::ErrorKind::OutOfMemory.into()),
+                _ => good(),
+            });
+        assert_eq!(outcome_of(&processes.unwrap(), 40), Ok(Answer::Word(102_334_155)));
+    }
+
+    #[test]
+    fn the_first_child_must_start() {
+        let error = Processes::with_start(ONE, || Err(io::ErrorKind::OutOfMemory.into()));
+        assert!(format!("{:#}", error.unwrap_err()).starts_with("starting a child process: "));
+    }
+}

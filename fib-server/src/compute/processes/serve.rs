@@ -1,0 +1,38 @@
+//! The child's side: one conversation over its stdin, and no other client.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use fib_proto::{Dialect, Limits};
+
+use crate::{
+    child,
+    compute::{Algorithm, Compute, ComputeKind, ComputeOptions, Schedule},
+    context::Context,
+    strategy,
+};
+
+/// How much less of a core a child takes than its server, which has clients to talk to.
+const NICENESS: i32 = 10;
+
+/// Answers the server that has started this process, until it hangs up.
+pub(crate) fn serve(algorithm: Algorithm, max_n: u64) -> Result<()> {
+    let socket = child::begin()?;
+    child::ignore_signals().context("ignoring signals")?;
+    // It cannot be refused, and a child that is not nice is still a good one.
+    let _ = rustix::process::nice(NICENESS);
+    let compute = Compute::new(ComputeOptions {
+        kind: ComputeKind::Inline,
+        compute_threads: None,
+        algorithm,
+        schedule: Schedule::default(),
+        max_in_flight: 1,
+        deadline: None,
+    })?;
+    let limits = Limits { dialect: Dialect::Line, max_n, ..Limits::default() };
+    let context = Context::new("compute".to_owned(), limits, compute, 1, None);
+    let context = Arc::new(context.context("creating the latch")?);
+    let connection = context.admit(socket, "server".to_owned());
+    strategy::serve_blocking(connection.context("admitting the server")?, &context);
+    Ok(())
+}
