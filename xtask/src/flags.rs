@@ -52,17 +52,17 @@ pub(crate) struct BenchArgs {
 #[derive(Debug, Default, Args)]
 #[group(multiple = false)]
 pub(crate) struct EffortArgs {
-    /// The default: two repetitions of 0.2 s each, 0.4 s for fib(30) and 0.6 s for the canary; with
-    /// --figures three of 0.5 s, 1.5 s for the canary. Under two minutes
+    /// The default: two repetitions of 0.15 s each, 0.3 s for fib(30) and 0.6 s for the canary;
+    /// with --figures three of 0.5 s, and 2 s for the canary. Under two minutes
     #[arg(long)]
     pub(crate) quick: bool,
 
-    /// For tables that are kept: seven repetitions of a second each, two for fib(30) and three for
-    /// the canary; with --figures nine of 2 s, 6 s for the canary. Under half an hour
+    /// For tables that are kept: six repetitions of a second each, two for fib(30) and four for
+    /// the canary; with --figures nine of 2 s, and 8 s for the canary. Under half an hour
     #[arg(long)]
     pub(crate) full: bool,
 
-    /// An instant for each load: proves that everything runs, measures nothing
+    /// A single repetition: proves that everything runs, measures nothing
     #[arg(long)]
     pub(crate) smoke: bool,
 }

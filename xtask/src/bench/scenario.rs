@@ -77,7 +77,7 @@ pub(super) const CANARY: Scenario = Scenario {
         Load { name: "long", mix: "40", connections: 4, ..LOAD },
         Load { name: "canary", after: Duration::from_millis(300), ..LOAD },
     ])],
-    weight: 3,
+    weight: 4,
 };
 
 /// What the table is made of.

@@ -47,8 +47,8 @@ pub(super) fn plan(sh: &Shell, programs: &Programs, args: &BenchArgs) -> Result<
     let cases = (0..peers.len()).flat_map(|peer| TABLE.map(|scenario| Case { peer, scenario }));
     let budget = match Effort::of(args) {
         Effort::Smoke => Budget { repetitions: 1, seconds: 0.15 },
-        Effort::Quick => Budget { repetitions: 2, seconds: 0.2 },
-        Effort::Full => Budget { repetitions: 7, seconds: 1.0 },
+        Effort::Quick => Budget { repetitions: 2, seconds: 0.15 },
+        Effort::Full => Budget { repetitions: 6, seconds: 1.0 },
     };
     Ok(Plan { cases: cases.collect(), peers, budget })
 }
