@@ -29,7 +29,6 @@ fn fib_server(arguments: &[&str]) -> Output {
 fn contradictions_are_usage_errors() {
     for (arguments, told) in [
         (&["--strategy", "sequential", "--io-threads", "2"][..], "--io-threads has no meaning"),
-        (&["--compute-threads", "2"], "--compute-threads has no meaning with --compute inline"),
         (&["--algorithm", "recursive", "--max-n", "93"], "the limit can be at most 92"),
         (&["--max-line", "19"], "it must be from 20 to 4096"),
         (&["--max-line", "1000000"], "it must be from 20 to 4096"),

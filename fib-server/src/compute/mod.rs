@@ -48,9 +48,9 @@ const SLICE: Duration = Duration::from_micros(250);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ComputeKind {
     /// The thread that read the request computes the answer
-    #[default]
     Inline,
     /// Threads that do nothing else, shortest request first
+    #[default]
     Pool,
     /// Child processes, each of which can be killed, compute what takes time
     Processes,

@@ -54,12 +54,12 @@ pub enum StrategyKind {
     /// One client at a time: the baseline
     Sequential,
     /// An operating system's thread for each client
-    #[default]
     ThreadPerConnection,
     /// A few threads for all clients, taking them from a queue
     #[cfg(target_os = "linux")]
     ThreadPool,
     /// A task for each client, on the Tokio runtime
+    #[default]
     TokioTasks,
     /// A pinned, single-threaded runtime for each core, all on the same port
     ThreadPerCore,
