@@ -50,6 +50,7 @@ fn serve(config: Config) -> Result<()> {
     if let Some(cores) = cores {
         cores::limit_to(cores)?;
     }
+    strategy.check().with_context(|| format!("--strategy {kind}"))?;
     connection::reserve_descriptors(config.max_connections, config.compute.descriptors())?;
     let sockets = strategy.sockets_per_address();
     let bind = |address| Listener::bind(address, sockets).context("listening");

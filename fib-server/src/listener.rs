@@ -77,11 +77,31 @@ impl Listener {
 
     fn accept_socket(&self) -> io::Result<(Socket, String)> {
         let (socket, peer) = self.socket.accept()?;
-        let Some(peer) = peer.as_socket() else { return Ok((socket, "unix".to_owned())) };
-        // Replies are small and somebody waits for each: Nagle's algorithm would hold them back.
-        socket.set_tcp_nodelay(true)?;
-        Ok((socket, peer.to_string()))
+        let peer = prepare(&socket, &peer)?;
+        Ok((socket, peer))
     }
+
+    /// Whether accepting waits for a client.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn set_blocking(&self, blocking: bool) -> io::Result<()> {
+        self.socket.set_nonblocking(!blocking)
+    }
+}
+
+/// Makes a connection of a socket that the kernel accepted by itself; `None` for one too many.
+#[cfg(target_os = "linux")]
+pub(crate) fn admit_accepted(socket: Socket, context: &Context) -> Option<Connection> {
+    let peer = socket.peer_addr().and_then(|peer| prepare(&socket, &peer));
+    // Nobody can say where a client came from that has reset the connection.
+    context.admit(socket, peer.unwrap_or_else(|_| "gone".to_owned()))
+}
+
+/// Makes an accepted socket as conversations want it, and names the client.
+fn prepare(socket: &Socket, peer: &SockAddr) -> io::Result<String> {
+    let Some(peer) = peer.as_socket() else { return Ok("unix".to_owned()) };
+    // Replies are small and somebody waits for each: Nagle's algorithm would hold them back.
+    socket.set_tcp_nodelay(true)?;
+    Ok(peer.to_string())
 }
 
 /// Readable while a client waits to be accepted.
@@ -252,7 +272,8 @@ fn listen(domain: Domain, address: &SockAddr, port_use: PortUse) -> io::Result<S
     Ok(socket)
 }
 
-fn is_short_of_resources(error: &io::Error) -> bool {
+/// Whether it is not the client's fault that it could not be accepted.
+pub(crate) fn is_short_of_resources(error: &io::Error) -> bool {
     let errno = Errno::from_io_error(error);
     matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }

@@ -2,6 +2,9 @@
 //! system calls that no library has.
 #![expect(unsafe_code, reason = "the one place for it; each use has its proof beside it")]
 
+#[cfg(target_os = "linux")]
+pub(crate) mod ring;
+
 use std::{io, os::fd::OwnedFd, sync::Arc};
 
 use socket2::Socket;

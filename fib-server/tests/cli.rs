@@ -9,17 +9,7 @@ use std::{
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::support::Server;
-
-/// The strategies that serve many clients at once.
-const MANY_CLIENTS: &[&str] = &[
-    "thread-per-connection",
-    #[cfg(target_os = "linux")]
-    "thread-pool",
-    "coroutines",
-    "tokio-tasks",
-    "thread-per-core",
-];
+use crate::support::{Server, concurrent_strategies};
 
 fn fib_server(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_fib-server")).args(arguments).output().expect("it runs")
@@ -78,6 +68,41 @@ fn an_address_in_use_is_a_failure_that_names_it() {
     }
 }
 
+/// As in a container whose profile forbids it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_forbidden_io_uring_is_told() {
+    const WITHOUT_IO_URING: &str = "
+import ctypes, errno, os, struct, sys
+PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
+IO_URING_SETUP, ALLOW, FAIL = 425, 0x7fff0000, 0x00050000
+program = b''.join(struct.pack('HBBI', *it) for it in [
+    (0x20, 0, 0, 0),                # load the number of the call
+    (0x15, 0, 1, IO_URING_SETUP),   # unless it is this one, skip a line
+    (0x06, 0, 0, FAIL | errno.EPERM),
+    (0x06, 0, 0, ALLOW),
+])
+buffer = ctypes.create_string_buffer(program)
+filter = struct.pack('HxxxxxxP', 4, ctypes.addressof(buffer))
+prctl = ctypes.CDLL(None, use_errno=True).prctl
+assert prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+assert prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, filter, 0, 0) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+";
+    let server = env!("CARGO_BIN_EXE_fib-server");
+    let mut command = Command::new("python3");
+    command.args(["-c", WITHOUT_IO_URING, server, "--strategy", "io-uring"]);
+    let Ok(output) = command.args(["--listen", "127.0.0.1:0"]).output() else {
+        return crate::support::skip("python3 is missing: apt-get install python3");
+    };
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("--strategy io-uring: no io_uring"), "{stderr}");
+    assert!(stderr.contains("forbids it") || stderr.contains("io_uring_disabled is"), "{stderr}");
+    assert!(stderr.contains("--strategy coroutines does without"), "{stderr}");
+    assert!(output.stdout.is_empty(), "it does not say that it listens");
+}
+
 #[test]
 fn every_flag_has_its_twin_in_the_environment() {
     let help = String::from_utf8(fib_server(&["--help"]).stdout).unwrap();
@@ -96,7 +121,7 @@ fn every_flag_has_its_twin_in_the_environment() {
 /// It neither spins nor floods the log, and goes on when there is room again.
 #[test]
 fn a_full_table_of_descriptors_is_survived() {
-    for &strategy in MANY_CLIENTS {
+    for strategy in concurrent_strategies() {
         let server = Server::start_limited_to(40, strategy);
         let mut clients = vec![server.connect()];
         assert_eq!(clients[0].ask("1"), "1");
@@ -113,7 +138,7 @@ fn a_full_table_of_descriptors_is_survived() {
 
 #[test]
 fn one_client_too_many_is_told_so() {
-    for &strategy in MANY_CLIENTS {
+    for strategy in concurrent_strategies() {
         let server = Server::start(strategy, &["--max-connections", "2"]);
         let (mut first, mut second) = (server.connect(), server.connect());
         assert_eq!((first.ask("1"), second.ask("2")), ("1".to_owned(), "1".to_owned()));
@@ -133,7 +158,7 @@ fn five_thousand_clients_are_served_at_once() {
         let told = b"SKIPPED, five thousand clients: the limit of open files is too low\n";
         return io::stderr().write_all(told).unwrap();
     }
-    for &strategy in MANY_CLIENTS {
+    for strategy in concurrent_strategies() {
         let server = Server::start(strategy, &[]);
         let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
         for client in &mut clients {
@@ -156,7 +181,7 @@ fn raise_descriptor_limit(wanted: u64) -> bool {
 #[test]
 fn unix_sockets_and_several_listeners_work() {
     let path = std::env::temp_dir().join(format!("fib-test-{}.sock", std::process::id()));
-    for strategy in ["sequential"].iter().chain(MANY_CLIENTS) {
+    for strategy in concurrent_strategies().chain(["sequential"]) {
         let unix = format!("unix:{}", path.display());
         let flags = ["--strategy", strategy, "--listen", "127.0.0.1:0", "--listen", &unix];
         // A file that a killed server leaves behind does not keep the next one from starting.

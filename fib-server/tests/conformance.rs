@@ -22,6 +22,7 @@ for_each_way! {{
     a_reset_cancels_what_is_computed,
     a_passed_deadline_is_told,
     every_half_closed_client_is_answered,
+    input_waits_for_a_long_request,
     a_long_request_leaves_turns_to_others,
     a_client_that_never_pauses_leaves_turns_to_others,
     clients_beyond_the_first_are_served_in_the_end,
@@ -240,6 +241,27 @@ fn every_half_closed_client_is_answered(way: Way) {
     assert_eq!(server.stop().count("ok"), CLIENTS as u64);
 }
 
+/// Clients that go on sending while their requests are computed fill the kernel's buffers at most.
+fn input_waits_for_a_long_request(way: Way) {
+    const MORE_THAN_ALL_BUFFERS: usize = 100_000_000;
+    let server = Server::start(way, &["--algorithm", "recursive"]);
+    let clients = if way.strategy == "sequential" { 1 } else { 3 };
+    let mut clients: Vec<_> = (0..clients).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.send("1\n45\n");
+        assert_eq!(client.line(), "1");
+        let requests = "2\n".repeat(32 * 1024);
+        let sent = client.send_until_stalled(requests.as_bytes(), MORE_THAN_ALL_BUFFERS);
+        assert!(sent < MORE_THAN_ALL_BUFFERS, "everything is taken in");
+    }
+    if way.strategy != "sequential" {
+        assert_eq!(server.connect().ask("10"), "55", "there is room for others");
+    }
+    let cancelled = clients.len() as u64;
+    clients.into_iter().for_each(Client::reset);
+    assert_eq!(server.stop().count("cancelled"), cancelled);
+}
+
 fn a_long_request_leaves_turns_to_others(way: Way) {
     if way.strategy == "sequential" {
         return; // its lesson
@@ -268,7 +290,7 @@ fn a_client_that_never_pauses_leaves_turns_to_others(way: Way) {
     let (mut receiver, mut end) = (sender.another_end(), sender.another_end());
     let sending = thread::spawn(move || sender.send_until_cut_off("1\n".repeat(8192).as_bytes()));
     assert_eq!(receiver.line(), "1", "it has begun");
-    let receiving = thread::spawn(move || receiver.receive_until_cut_off());
+    let receiving = thread::spawn(move || receiver.receive_in_vain());
     for _ in 0..100 {
         assert_eq!(other.ask("10"), "55");
     }

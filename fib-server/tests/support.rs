@@ -2,12 +2,12 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
-    io::{BufRead, BufReader, Read, Write},
+    env, fs,
+    io::{self, BufRead, BufReader, Read, Write},
     mem,
     net::{Shutdown, TcpStream},
     process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -43,6 +43,7 @@ macro_rules! for_each_way {
         $crate::support::for_each_way! { @strategy tokio_tasks "tokio-tasks" $promises }
         $crate::support::for_each_way! { @strategy thread_per_core "thread-per-core" $promises }
         $crate::support::for_each_way! { @strategy coroutines "coroutines" $promises }
+        $crate::support::for_each_way! { @strategy io_uring "io-uring" $promises }
     };
     (@strategy $module:ident $strategy:literal $promises:tt) => {
         mod $module {
@@ -55,13 +56,53 @@ macro_rules! for_each_way {
         mod $module {
             $(#[test]
             fn $promise() {
-                let way = $crate::support::Way { strategy: $strategy, compute: $compute };
-                super::super::$promise(way);
+                if $crate::support::is_available($strategy) {
+                    let way = $crate::support::Way { strategy: $strategy, compute: $compute };
+                    super::super::$promise(way);
+                }
             })*
         }
     };
 }
 pub(crate) use for_each_way;
+
+/// The strategies that serve many clients at once, as far as this machine has them.
+pub(crate) fn concurrent_strategies() -> impl Iterator<Item = &'static str> {
+    let all = [
+        "thread-per-connection",
+        #[cfg(target_os = "linux")]
+        "thread-pool",
+        "coroutines",
+        "tokio-tasks",
+        "thread-per-core",
+        "io-uring",
+    ];
+    all.into_iter().filter(|strategy| is_available(strategy))
+}
+
+/// Whether this machine has what the strategy needs; a skipped test says so.
+pub(crate) fn is_available(strategy: &str) -> bool {
+    static REFUSAL: OnceLock<Option<String>> = OnceLock::new();
+    if strategy != "io-uring" {
+        return true;
+    }
+    let refusal = REFUSAL.get_or_init(|| {
+        // It asks the kernel before it listens, which it cannot do there.
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fib-server"));
+        command.args(["--strategy", "io-uring", "--listen", "unix:/nowhere/at/all"]);
+        let told = command.output().expect("it runs").stderr;
+        let told = String::from_utf8_lossy(&told);
+        (!told.contains("/nowhere/at/all")).then(|| told.trim().to_owned())
+    });
+    refusal.as_ref().inspect(|told| skip(told)).is_none()
+}
+
+/// Says that a test cannot run here. With `FIB_REQUIRE_TOOLS=1` that is a failure.
+pub(crate) fn skip(told: &str) {
+    assert!(env::var("FIB_REQUIRE_TOOLS").is_err(), "{told}");
+    // Not by println!, which the test harness would keep to itself.
+    io::stderr().write_all(format!("SKIPPED, {told}\n").as_bytes()).unwrap();
+}
 
 /// A running `fib-server`, killed when dropped.
 pub(crate) struct Server {
@@ -288,6 +329,22 @@ impl Client {
         let _ = self.socket.get_mut().write_all(bytes);
     }
 
+    /// Sends the same again and again, until the server takes no more or has taken so much; how
+    /// much it took.
+    pub(crate) fn send_until_stalled(&mut self, bytes: &[u8], limit: usize) -> usize {
+        let socket = self.socket.get_mut();
+        socket.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+        let mut sent = 0;
+        while sent < limit {
+            match socket.write(bytes) {
+                Ok(len) => sent += len,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        sent
+    }
+
     /// Sends the same again and again; whether the server put an end to it.
     pub(crate) fn send_until_cut_off(&mut self, bytes: &[u8]) -> bool {
         let deadline = Instant::now() + PATIENCE;
@@ -329,8 +386,8 @@ impl Client {
     }
 
     /// Reads everything away, until there is an end to it.
-    pub(crate) fn receive_until_cut_off(&mut self) {
-        let _ = std::io::copy(&mut self.socket, &mut std::io::sink());
+    pub(crate) fn receive_in_vain(&mut self) {
+        let _ = io::copy(&mut self.socket, &mut io::sink());
     }
 
     pub(crate) fn ask(&mut self, request: &str) -> String {

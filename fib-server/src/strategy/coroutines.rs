@@ -9,7 +9,7 @@
 
 use std::{
     cell::RefCell,
-    io, mem,
+    future, io, mem,
     os::fd::{AsFd, AsRawFd},
     sync::Arc,
     task::{self, Poll, Waker},
@@ -303,7 +303,7 @@ impl Stream for SocketStream<'_> {
             self.yield_now().await;
         }
         let mut alarm = self.waits.pauses.alarm(until);
-        std::future::poll_fn(|task| match self.poll_read(session, task) {
+        future::poll_fn(|task| match self.poll_read(session, task) {
             Poll::Ready(result) => Poll::Ready(result.map(Received::bytes)),
             Poll::Pending => alarm.poll(task).map(|()| Ok(Received::TimedOut)),
         })
@@ -311,12 +311,11 @@ impl Stream for SocketStream<'_> {
     }
 
     async fn send(&mut self, session: &mut Session) -> io::Result<()> {
-        std::future::poll_fn(|task| self.poll_send(session, task)).await
+        future::poll_fn(|task| self.poll_send(session, task)).await
     }
 
     async fn yield_now(&mut self) {
         self.waits.pauses.next_turn().await;
-        self.has_read = false;
     }
 }
 

@@ -5,6 +5,8 @@ mod blocking;
 mod conversation;
 mod coroutines;
 mod executor;
+#[cfg(target_os = "linux")]
+mod io_uring;
 mod sequential;
 mod thread_per_connection;
 mod thread_per_core;
@@ -19,6 +21,8 @@ use clap::ValueEnum;
 use thiserror::Error;
 
 pub(crate) use self::blocking::serve as serve_blocking;
+#[cfg(target_os = "linux")]
+pub use self::io_uring::IoUring;
 #[cfg(target_os = "linux")]
 pub use self::thread_pool::ThreadPool;
 pub use self::{
@@ -36,6 +40,15 @@ pub trait Strategy: fmt::Debug + Send {
     /// port, and the kernel spreads the clients over them.
     fn sockets_per_address(&self) -> usize {
         1
+    }
+
+    /// Asks the system for what the strategy needs, before anybody is told that it serves.
+    ///
+    /// # Errors
+    ///
+    /// Where the system lacks it.
+    fn check(&self) -> Result<()> {
+        Ok(())
     }
 
     /// Serves whoever connects until the latch fires and every client is gone.
@@ -65,6 +78,8 @@ pub enum StrategyKind {
     ThreadPerCore,
     /// A coroutine for each client, on one thread with a readiness loop of our own
     Coroutines,
+    /// A coroutine for each client, on one thread with the kernel's own queues; only on Linux
+    IoUring,
 }
 
 /// What can be set on a strategy.
@@ -74,13 +89,19 @@ pub struct Knobs {
     pub io_threads: Option<NonZeroUsize>,
 }
 
-/// A knob that the strategy has no use for.
+/// A strategy that does not exist here, or a knob that it has no use for.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum BuildError {
     /// The number of its threads is no choice.
     #[error("--io-threads has no meaning with --strategy {strategy}: it has no pool of threads")]
     IoThreads {
+        /// The strategy.
+        strategy: StrategyKind,
+    },
+    /// It is made of one system's own calls.
+    #[error("--strategy {strategy} needs Linux; --strategy coroutines does without")]
+    OnlyLinux {
         /// The strategy.
         strategy: StrategyKind,
     },
@@ -91,7 +112,7 @@ impl StrategyKind {
     ///
     /// # Errors
     ///
-    /// Where a knob is set that the strategy has no use for.
+    /// Where this system has no such strategy, or a knob is set that it has no use for.
     pub fn build(self, mut knobs: Knobs) -> Result<Box<dyn Strategy>, BuildError> {
         let strategy: Box<dyn Strategy> = match self {
             Self::Sequential => Box::new(Sequential),
@@ -101,6 +122,10 @@ impl StrategyKind {
             Self::TokioTasks => Box::new(TokioTasks::new(knobs.io_threads.take())),
             Self::ThreadPerCore => Box::new(ThreadPerCore::new(knobs.io_threads.take())),
             Self::Coroutines => Box::new(Coroutines),
+            #[cfg(target_os = "linux")]
+            Self::IoUring => Box::new(IoUring),
+            #[cfg(not(target_os = "linux"))]
+            Self::IoUring => return Err(BuildError::OnlyLinux { strategy: self }),
         };
         match knobs {
             Knobs { io_threads: None } => Ok(strategy),
