@@ -1,7 +1,7 @@
 //! Where clients come in: TCP and Unix sockets behind one type, and a blocking accept over all.
 
 use std::{
-    fs, io, mem,
+    fs, io, iter, mem,
     net::{SocketAddr, ToSocketAddrs},
     os::{
         fd::{AsFd, BorrowedFd},
@@ -213,14 +213,12 @@ fn bind_port(address: SocketAddr, sockets: usize) -> io::Result<Vec<Listener>> {
     let domain = Domain::for_address(address);
     // Alone, also where several are wanted: another server's sockets that share their port would
     // share it with us, and take a part of our clients in silence.
-    let first = Listener::tcp(listen(domain, &address.into(), PortUse::Alone)?)?;
-    if sockets == 1 {
-        return Ok(vec![first]);
-    }
-    let address = first.socket.local_addr()?;
-    drop(first);
-    let shared = |_| Listener::tcp(listen(domain, &address, PortUse::Shared)?);
-    (0..sockets).map(shared).collect()
+    let first = listen(domain, &address.into(), PortUse::Alone)?;
+    let address = first.local_addr()?;
+    // From now on it is ours to share.
+    first.set_reuse_port(sockets > 1)?;
+    let others = (1..sockets).map(|_| listen(domain, &address, PortUse::Shared));
+    iter::once(Ok(first)).chain(others).map(|socket| Listener::tcp(socket?)).collect()
 }
 
 /// Listens on a path; a socket file that a killed server left behind is replaced. Where several
