@@ -59,7 +59,7 @@ const LONGEST_STAY: Duration = Duration::from_millis(1);
 
 /// How long a computation that lets others go first may stay out of the queue because its client
 /// does not read, so that its socket has no room.
-const LONGEST_YIELD: Duration = Duration::from_millis(10);
+const LONGEST_YIELD: Duration = Duration::from_millis(100);
 
 /// What the end of all work is called in the queue; connections are counted from 0.
 const END: u64 = u64::MAX;
