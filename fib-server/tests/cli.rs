@@ -1,15 +1,17 @@
 //! What people and scripts type, and what they are told.
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{self, BufRead, BufReader, Write},
     os::unix::net::UnixStream,
     process::{Command, Output},
+    thread,
 };
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::support::{Server, concurrent_strategies};
+use crate::support::{Server, concurrent_strategies, wait_until};
 
 fn fib_server(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_fib-server")).args(arguments).output().expect("it runs")
@@ -122,7 +124,12 @@ fn every_flag_has_its_twin_in_the_environment() {
 #[test]
 fn a_full_table_of_descriptors_is_survived() {
     for strategy in concurrent_strategies() {
-        let server = Server::start_limited_to(40, strategy);
+        // Cores have a queue each, and any of them might get the descriptors.
+        let one_queue = match strategy {
+            "thread-per-core" => "thread-per-core --io-threads 1",
+            _ => strategy,
+        };
+        let server = Server::start_limited_to(40, one_queue);
         let mut clients = vec![server.connect()];
         assert_eq!(clients[0].ask("1"), "1");
         clients.extend((1..60).map(|_| server.connect()));
@@ -199,17 +206,42 @@ fn unix_sockets_and_several_listeners_work() {
     }
 }
 
+/// What the kernel tells of each thread.
+#[cfg(target_os = "linux")]
+fn threads_of(server: &Server) -> Vec<String> {
+    let threads = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+    // One that has ended meanwhile is none.
+    threads.filter_map(|it| fs::read_to_string(it.unwrap().path().join("status")).ok()).collect()
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn io_threads_are_counted() {
-    for strategy in ["thread-pool", "tokio-tasks"] {
-        let threads_with = |io_threads| {
-            let server = Server::start(strategy, &["--io-threads", io_threads]);
+    for strategy in ["thread-pool", "tokio-tasks", "thread-per-core"] {
+        let [few, many] = ["2", "5"].map(|it| Server::start(strategy, &["--io-threads", it]));
+        for server in [&few, &many] {
             assert_eq!(server.connect().ask("30"), "832040");
-            fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap().count()
-        };
-        assert_eq!(threads_with("5"), threads_with("2") + 3, "{strategy}");
+        }
+        // Other threads than the one that has answered may not have started yet.
+        wait_until("there are three more threads", || {
+            threads_of(&many).len() == threads_of(&few).len() + 3
+        });
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn each_core_has_a_thread_of_its_own() {
+    let server = Server::start("thread-per-core", &[]);
+    let cores = thread::available_parallelism().unwrap().get();
+    let cpu_of = |status: String| {
+        let line = status.lines().find_map(|it| it.strip_prefix("Cpus_allowed_list:\t"));
+        line.filter(|_| status.starts_with("Name:\tcore ")).map(str::to_owned)
+    };
+    wait_until("each thread is pinned to another core", || {
+        let cpus: BTreeSet<_> = threads_of(&server).into_iter().filter_map(cpu_of).collect();
+        cpus.len() == cores && cpus.iter().all(|cpus| cpus.parse::<usize>().is_ok())
+    });
 }
 
 #[cfg(target_os = "linux")]
@@ -217,14 +249,12 @@ fn io_threads_are_counted() {
 fn cores_bound_every_thread() {
     let server = Server::start("tokio-tasks", &["--cores", "1"]);
     assert_eq!(server.connect().ask("30"), "832040");
-    let mut threads = 0;
-    for thread in fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap() {
-        let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+    let threads = threads_of(&server);
+    for status in &threads {
         let allowed = status.lines().find(|line| line.starts_with("Cpus_allowed_list:")).unwrap();
         assert!(!allowed.contains([',', '-']), "{allowed}");
-        threads += 1;
     }
-    assert!(threads > 1, "a runtime has threads");
+    assert!(threads.len() > 1, "a runtime has threads");
     let output = fib_server(&["--listen", "127.0.0.1:0", "--cores", "100000"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(
