@@ -142,11 +142,9 @@ impl Refusal {
     }
 }
 
-/// A request that was handed in.
+/// A request that is being computed.
 #[derive(Debug)]
 pub enum Started {
-    /// It is done.
-    Done(Outcome),
     /// To be computed by the caller, slice by slice.
     Here(InlineJob),
     /// Somebody else computes it. Dropping this cancels it.
@@ -172,17 +170,19 @@ impl Compute {
         Ok(Self { algorithm, costs, limits, in_flight: Arc::default(), engine })
     }
 
-    /// Answers F(n) or begins to. The caller has checked n against the limit.
+    /// F(n), if that costs less than to hand it over. The caller has checked n against the limit.
     #[must_use]
     #[inline]
-    pub fn start(&self, n: u64, client: &Client, received_at: Instant) -> Started {
-        if self.costs.is_cheap(n) {
-            return Started::Done(self.algorithm.compute(n).ok_or(Refusal::Failed));
-        }
-        self.start_job(n, client, received_at).unwrap_or_else(|refusal| Started::Done(Err(refusal)))
+    pub fn at_once(&self, n: u64) -> Option<Outcome> {
+        self.costs.is_cheap(n).then(|| self.algorithm.compute(n).ok_or(Refusal::Failed))
     }
 
-    fn start_job(&self, n: u64, client: &Client, received_at: Instant) -> Result<Started, Refusal> {
+    /// Begins to compute F(n).
+    ///
+    /// # Errors
+    ///
+    /// Where there is too much to do already.
+    pub fn start(&self, n: u64, client: &Client, received_at: Instant) -> Result<Started, Refusal> {
         let max = self.limits.max_in_flight;
         let permit = Permit::take(&self.in_flight, max).ok_or(Refusal::TooMany { max })?;
         let terms = Terms::new(client.clone(), received_at, self.limits.deadline);

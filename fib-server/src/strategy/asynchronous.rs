@@ -1,7 +1,7 @@
 //! A conversation as a task on a Tokio runtime: what the strategies that have one share.
 
 use std::{
-    io,
+    hint, io,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,6 +18,9 @@ use crate::{
     strategy::conversation::{self, Received, Stream, read},
     sys, telemetry,
 };
+
+/// How often a socket is asked, when polling busily, before other tasks have their turn.
+const TRIES_A_TURN: usize = 8;
 
 /// Talks with one client until the conversation is over, and logs how it ended.
 ///
@@ -52,10 +55,13 @@ impl AsyncStream {
         let Some(duration) = self.busy_poll else { return Ok(None) };
         let begin = Instant::now();
         while begin.elapsed() < duration {
-            match read(self.socket.get_ref(), session, RecvFlags::empty()) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => task::yield_now().await,
-                result => return result.map(|len| Some(Received::bytes(len))),
+            for _ in 0..TRIES_A_TURN {
+                match read(self.socket.get_ref(), session, RecvFlags::empty()) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => hint::spin_loop(),
+                    result => return result.map(|len| Some(Received::bytes(len))),
+                }
             }
+            task::yield_now().await;
         }
         Ok(None)
     }

@@ -14,7 +14,7 @@ use crate::bench::scenario::{CANARY, LOAD, LONG, Load, ONE_CLIENT, Scenario, Ste
 const DEFAULT: Side = Ours("");
 
 /// Without a nap between requests.
-const BUSY: Side = Ours("--busy-poll 50us");
+const BUSY: Side = Ours("--busy-poll 200us");
 
 const SRPT: Side = Ours("--compute pool --schedule srpt");
 const FIFO: Side = Ours("--compute pool --schedule fifo");
@@ -22,6 +22,13 @@ const ROUND_ROBIN: Side = Ours("--compute pool --schedule round-robin");
 
 /// More connections than one thread of the client can drive as fast as a server answers.
 const MANY: Load = Load { threads: 2, ..LOAD };
+
+/// A client that does not sleep either, so that the server's wake-up is the only one to be seen.
+const POLLING_CLIENT: Scenario = Scenario {
+    name: "1 client that polls",
+    steps: &[Step::Loads(&[Load { busy_poll: Duration::from_micros(200), ..LOAD }])],
+    weight: 1,
+};
 
 const ALONE: Scenario = Scenario {
     name: "fib(40)",
@@ -126,6 +133,7 @@ pub(super) fn all() -> Vec<Figure> {
         Figure::new(&RESETS, metric::CANCELLED, DEFAULT, AtLeast(100.0)),
         Figure::new(&RESETS, metric::MISCOUNTED, DEFAULT, AtMost(0.0)),
         Figure::new(&ONE_CLIENT, metric::RATE, BUSY, AtLeast(3.0)).against(Go),
+        Figure::new(&POLLING_CLIENT, metric::RATE, BUSY, AtLeast(3.0)).against(Go),
         Figure::new(&THREE_CLIENTS, metric::RATE, DEFAULT, AtLeast(1.2)).against(Go),
         Figure::new(&SIXTY_FOUR_CLIENTS, metric::RATE, DEFAULT, AtLeast(1.0)).against(Go),
         Figure::new(&SIXTY_FOUR_CLIENTS, metric::P99_9, DEFAULT, AtMost(1.0 / 5.0)).against(Go),
