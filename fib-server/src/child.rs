@@ -5,7 +5,10 @@
 //! to be inherited.
 
 use std::{
-    env, fs, io,
+    env,
+    ffi::OsStr,
+    fmt::Display,
+    fs, io,
     net::Shutdown,
     os::{
         fd::{AsFd, OwnedFd},
@@ -32,9 +35,21 @@ use signal_hook::{
 };
 use socket2::Socket;
 use thiserror::Error;
+use tracing::{error, warn};
 
 /// What a child is called, by the kernel and in its own arguments.
 const NAME: &str = "fib-server";
+
+const ROLE_FLAG: &str = "--role=";
+
+/// How long to wait before a child is started in the place of one that did not live; twice as long
+/// after each failure, up to a limit.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The same limit where somebody keeps killing them before they can do anything: they are not to
+/// blame.
+const LONGEST_PAUSE_AFTER_A_KILL: Duration = Duration::from_millis(40);
 
 /// How long a child may take to end once it has nothing to do.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -47,6 +62,20 @@ pub enum Role {
     Server,
     /// Computes for a server.
     Compute,
+    /// Serves a part of a server's clients.
+    Prefork,
+}
+
+impl Role {
+    fn flag(self) -> String {
+        let value = self.to_possible_value();
+        format!("{ROLE_FLAG}{}", value.as_ref().map_or("", |value| value.get_name()))
+    }
+
+    /// Whether it is one that a child was given, which may have children of another role.
+    fn is_flag(flag: &OsStr) -> bool {
+        flag.as_encoded_bytes().starts_with(ROLE_FLAG.as_bytes())
+    }
 }
 
 /// A child, as its server has it. Dropping it kills and reaps it.
@@ -76,12 +105,11 @@ impl Child {
     /// It has a process group of its own: what is typed at a terminal is for the server alone.
     pub(crate) fn start(role: Role) -> io::Result<Self> {
         let (socket, stdin) = UnixStream::pair()?;
-        let role = role.to_possible_value();
         let mut command = Command::new(program()?);
         command
             .arg0(NAME)
-            .args(["--role", role.as_ref().map_or("", |role| role.get_name())])
-            .args(env::args_os().skip(1))
+            .arg(role.flag())
+            .args(env::args_os().skip(1).filter(|flag| !Role::is_flag(flag)))
             .stdin(OwnedFd::from(stdin))
             .stdout(Stdio::null())
             .process_group(0);
@@ -92,10 +120,6 @@ impl Child {
     /// A process that was started, and the socket to it.
     pub(crate) fn new(process: &process::Child, socket: UnixStream) -> Self {
         Self { pid: Pid::from_child(process), socket, is_reaped: false }
-    }
-
-    pub(crate) const fn pid(&self) -> Pid {
-        self.pid
     }
 
     /// The socket to it.
@@ -117,11 +141,23 @@ impl Child {
         self.look(WaitOptions::empty()).unwrap_or(Trouble::Missing)
     }
 
+    /// Ends its input: it need not do anything but finish.
+    pub(crate) fn end_input(&self) {
+        // It can only be dead already.
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
     /// Ends its input and lets it end by itself.
     pub(crate) fn close(self) {
-        let _ = self.socket.shutdown(Shutdown::Write);
+        self.end_input();
         // Its end of the socket closes with it. If it does not, it is killed when this is dropped.
         let _ = wait_for_hang_up(&self.socket, Some(CLOSING));
+    }
+
+    /// Says that it is of no more use, and why.
+    pub(crate) fn log_loss(&self, loss: &impl Display) {
+        let pid = self.pid.as_raw_nonzero();
+        warn!(pid, "a child process is lost: {loss}");
     }
 
     /// How long it has waited for a core since it was started, as far as the system tells.
@@ -158,6 +194,25 @@ impl Trouble {
         let killed = status.terminating_signal().map(|signal| Self::Killed { signal });
         let exited = status.exit_status().map(|status| Self::Exited { status });
         stopped.or(killed).or(exited).unwrap_or(Self::Missing)
+    }
+}
+
+/// How long to wait before the next attempt, when children do not live.
+#[derive(Debug, Default)]
+pub(crate) struct Backoff {
+    last: Option<Duration>,
+}
+
+impl Backoff {
+    /// The pause after another one has failed, of this trouble or before it could even begin.
+    pub(crate) fn next_pause(&mut self, trouble: Option<&Trouble>) -> Duration {
+        let longest = match trouble {
+            Some(Trouble::Killed { .. } | Trouble::Stopped { .. }) => LONGEST_PAUSE_AFTER_A_KILL,
+            _ => LONGEST_PAUSE,
+        };
+        let pause = self.last.map_or(FIRST_PAUSE, |last| last * 2).min(longest);
+        self.last = Some(pause);
+        pause
     }
 }
 
@@ -260,10 +315,14 @@ impl Drop for ChildSignals {
 }
 
 /// What a child does first: it takes its end of the pair, and ties its life to the other one.
+///
+/// When to end is left to the server: a terminal, or a manager of services, may signal every
+/// process of it.
 pub(crate) fn begin() -> Result<Socket> {
     let socket = io::stdin().as_fd().try_clone_to_owned().context("duplicating stdin")?;
     let socket = Socket::from(socket);
     socket.local_addr().context("stdin is not a server's socket: --role is for its children")?;
+    ignore_signals().context("ignoring signals")?;
     name_process();
     let server = socket.try_clone().context("duplicating stdin")?;
     let watch = move || exit_with(&server);
@@ -271,9 +330,22 @@ pub(crate) fn begin() -> Result<Socket> {
     Ok(socket)
 }
 
-/// Leaves it to the server when to end: a terminal, or a manager of services, may signal every
-/// process of it.
-pub(crate) fn ignore_signals() -> io::Result<()> {
+/// Calls `begin_drain` once the server has ended the input of this child.
+pub(crate) fn on_end_of_input(
+    mut socket: Socket,
+    begin_drain: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> io::Result<()> {
+    let wait = move || {
+        // There is nothing to be read but the end.
+        let _ = io::copy(&mut socket, &mut io::sink());
+        if let Err(error) = begin_drain() {
+            error!("the drain could not begin: {error}");
+        }
+    };
+    thread::Builder::new().name("drain".into()).spawn(wait).map(drop)
+}
+
+fn ignore_signals() -> io::Result<()> {
     let ignored = Arc::new(AtomicBool::new(false));
     flag::register(SIGTERM, Arc::clone(&ignored))?;
     flag::register(SIGINT, ignored)?;

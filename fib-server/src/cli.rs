@@ -56,8 +56,8 @@ pub struct Cli {
     #[arg(long, env = "FIB_CORES", value_name = "N")]
     pub cores: Option<NonZeroUsize>,
 
-    /// Threads that serve clients; for thread-pool [default: two per core], tokio-tasks and
-    /// thread-per-core [default: one per core]
+    /// Threads that serve clients, for thread-pool [default: two per core], tokio-tasks and
+    /// thread-per-core [default: one per core]; or processes, for prefork [default: one per core]
     #[arg(long, env = "FIB_IO_THREADS", value_name = "N")]
     pub io_threads: Option<NonZeroUsize>,
 

@@ -17,7 +17,10 @@ use rustix::{
 use socket2::Socket;
 use tracing::{debug, warn};
 
-use crate::session::{CHUNK_LEN, RequestCounts, Session};
+use crate::{
+    counters::Counters,
+    session::{CHUNK_LEN, RequestCounts, Session},
+};
 
 /// Descriptors that are no client's: listeners, logs, wake-ups, a runtime's own.
 const OWN_DESCRIPTORS: u64 = 64;
@@ -70,37 +73,30 @@ impl Drop for Connection {
     }
 }
 
-/// The clients that are connected now, and the sum of those that were.
+/// The clients that are connected now, and the count of those that were.
 #[derive(Debug)]
 pub struct Connections {
     max: usize,
-    state: Mutex<State>,
+    counters: Counters,
+    registry: Mutex<Registry>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Registry {
     /// Weak, so that a socket closes when its connection ends and not a lock later.
     open: HashMap<u64, Weak<Socket>>,
+    next_id: u64,
     draining: bool,
-    tally: Tally,
-}
-
-/// What happened so far. A connection's requests are counted when it closes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Connections that were taken on: as many as are closed and open.
-    pub accepted: u64,
-    /// Those of them that have ended.
-    pub closed: u64,
-    /// Connections that were refused because there were too many.
-    pub refused: u64,
-    /// What became of the requests.
-    pub requests: RequestCounts,
 }
 
 impl Connections {
-    pub(crate) fn new(max: usize) -> Self {
-        Self { max, state: Mutex::default() }
+    pub(crate) fn new(max: usize, counters: Counters) -> Self {
+        Self { max, counters, registry: Mutex::default() }
+    }
+
+    /// How many clients and requests there were, and are.
+    pub(crate) const fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// Makes a connection of an accepted socket; `None` for one too many, which is told so.
@@ -123,15 +119,14 @@ impl Connections {
 
     /// Registers a socket and names it; `None` when there are too many.
     fn open(&self, socket: &Arc<Socket>) -> Option<u64> {
-        let mut state = self.state();
-        if state.open.len() >= self.max {
-            state.tally.refused += 1;
+        if !self.counters.open(self.max as u64) {
             return None;
         }
-        let id = state.tally.accepted;
-        state.tally.accepted += 1;
-        state.open.insert(id, Arc::downgrade(socket));
-        if state.draining {
+        let mut registry = self.registry();
+        let id = registry.next_id;
+        registry.next_id += 1;
+        registry.open.insert(id, Arc::downgrade(socket));
+        if registry.draining {
             end_input(socket);
         }
         Some(id)
@@ -150,28 +145,20 @@ impl Connections {
     }
 
     fn close(&self, id: u64, counts: RequestCounts) {
-        let mut state = self.state();
-        state.open.remove(&id);
-        state.tally.closed += 1;
-        state.tally.requests += counts;
+        self.registry().open.remove(&id);
+        self.counters.close(counts);
     }
 
     pub(crate) fn end_input_of_all(&self) {
-        let mut state = self.state();
-        if !mem::replace(&mut state.draining, true) {
-            state.open.values().filter_map(Weak::upgrade).for_each(|socket| end_input(&socket));
+        let mut registry = self.registry();
+        if !mem::replace(&mut registry.draining, true) {
+            registry.open.values().filter_map(Weak::upgrade).for_each(|socket| end_input(&socket));
         }
     }
 
-    /// How many clients and requests there were.
-    #[must_use]
-    pub fn tally(&self) -> Tally {
-        self.state().tally
-    }
-
-    /// A panic elsewhere cannot leave the counters half-written, so a poisoned lock is a good one.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A panic elsewhere cannot leave it half-changed, so a poisoned lock is a good one.
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

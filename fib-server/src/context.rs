@@ -38,7 +38,7 @@ impl Context {
         strategy: String,
         limits: Limits,
         compute: Compute,
-        max_connections: usize,
+        connections: Connections,
         busy_poll: Option<Duration>,
     ) -> io::Result<Self> {
         Ok(Self {
@@ -46,7 +46,7 @@ impl Context {
             limits,
             compute,
             busy_poll,
-            connections: Arc::new(Connections::new(max_connections)),
+            connections: Arc::new(connections),
             latch: Latch::new()?,
         })
     }

@@ -11,6 +11,8 @@ mod config;
 pub mod connection;
 pub mod context;
 mod cores;
+pub mod counters;
+mod inheritance;
 pub mod listener;
 pub mod session;
 pub mod shutdown;
@@ -32,7 +34,11 @@ pub use crate::{
     config::{Config, ConfigError},
 };
 use crate::{
-    compute::Compute, connection::Tally, context::Context, listener::Listener,
+    compute::{Compute, ComputeOptions},
+    connection::Connections,
+    context::Context,
+    counters::{Counters, Tally},
+    listener::Listener,
     session::RequestCounts,
 };
 
@@ -41,34 +47,67 @@ pub fn run(config: Config) -> Result<()> {
     match config.role {
         Role::Server => serve(config),
         Role::Compute => compute::serve_as_child(config.compute.algorithm, config.protocol.max_n),
+        Role::Prefork => serve_as_child(&config),
     }
 }
 
 /// Listens, serves until a signal begins the drain, and returns when the last client is gone.
-fn serve(config: Config) -> Result<()> {
-    let Config { addresses, strategy, kind, protocol, cores, .. } = config;
-    if let Some(cores) = cores {
+fn serve(mut config: Config) -> Result<()> {
+    if let Some(cores) = config.cores {
         cores::limit_to(cores)?;
     }
-    strategy.check().with_context(|| format!("--strategy {kind}"))?;
+    config.strategy.check().with_context(|| format!("--strategy {}", config.kind))?;
     connection::reserve_descriptors(config.max_connections, config.compute.descriptors())?;
-    let sockets = strategy.sockets_per_address();
+    let sockets = config.strategy.sockets_per_address();
     let bind = |address| Listener::bind(address, sockets).context("listening");
-    let listeners = addresses.iter().map(bind).collect::<Result<Vec<_>>>()?;
-    let compute = Compute::new(config.compute).context("starting the compute threads")?;
-    let (max_connections, busy_poll) = (config.max_connections, config.busy_poll);
-    let context = Context::new(kind.to_string(), protocol, compute, max_connections, busy_poll);
-    let context = Arc::new(context.context("creating the latch")?);
+    let listeners = config.addresses.iter().map(bind).collect::<Result<Vec<_>>>()?;
+    let counters = match config.strategy.processes() {
+        None => Counters::alone(),
+        Some(processes) => {
+            config.compute = config.compute.by_nobody();
+            Counters::shared(processes.get()).context("sharing memory with children")?
+        }
+    };
+    let context = new_context(&config, config.compute, counters)?;
     let draining = Arc::clone(&context);
     shutdown::on_signals(move || draining.begin_drain(), config.drain_timeout)
         .context("installing the signal handlers")?;
     announce(&listeners)?;
     let listeners = listeners.into_iter().flatten().collect();
+    let Config { strategy, kind, .. } = config;
     strategy.serve(listeners, &context).with_context(|| format!("serving as {kind}"))?;
-    let Tally { accepted, closed, refused, requests } = context.connections().tally();
+    let Tally { accepted, closed, refused, requests } = context.connections().counters().tally();
     let RequestCounts { requests, ok, err, cancelled } = requests;
     info!(accepted, closed, refused, requests, ok, err, cancelled, "drained");
     Ok(())
+}
+
+/// Serves a part of the clients of the server that has started this process, until it says that
+/// this is enough, and the last of them is gone.
+fn serve_as_child(config: &Config) -> Result<()> {
+    let server = child::begin()?;
+    let (process, inherited) = inheritance::receive(&server).context("receiving what is shared")?;
+    let mut inherited = inherited.into_iter();
+    let memory = inherited.next().context("receiving the counters")?;
+    let counters = Counters::inherited(memory, process).context("sharing the counters")?;
+    let listeners = inherited.map(Listener::inherited).collect::<Result<_>>()?;
+    let compute = config.compute.shared_by(counters.processes());
+    let context = new_context(config, compute, counters)?;
+    let draining = Arc::clone(&context);
+    child::on_end_of_input(server, move || draining.begin_drain()).context("starting a thread")?;
+    strategy::prefork_loop().serve(listeners, &context)
+}
+
+fn new_context(
+    config: &Config,
+    compute: ComputeOptions,
+    counters: Counters,
+) -> Result<Arc<Context>> {
+    let compute = Compute::new(compute).context("starting whoever computes")?;
+    let connections = Connections::new(config.max_connections, counters);
+    let strategy = config.kind.to_string();
+    let context = Context::new(strategy, config.protocol, compute, connections, config.busy_poll);
+    Ok(Arc::new(context.context("creating the latch")?))
 }
 
 /// One line per address, for people and for programs that asked for port 0.

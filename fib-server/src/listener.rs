@@ -4,7 +4,7 @@ use std::{
     fs, io, iter, mem,
     net::{SocketAddr, ToSocketAddrs},
     os::{
-        fd::{AsFd, BorrowedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::fs::FileTypeExt,
     },
     path::{Path, PathBuf},
@@ -47,6 +47,16 @@ impl Listener {
             Address::Unix(path) => bind_unix(path, sockets),
         };
         listeners.with_context(|| format!("--listen {address}"))
+    }
+
+    /// A socket that another process listens on as well. That one removes the file of a path.
+    pub(crate) fn inherited(socket: OwnedFd) -> Result<Self> {
+        let socket = Socket::from(socket);
+        let local = socket.local_addr().context("reading the local address")?;
+        match local.as_pathname() {
+            Some(path) => Ok(Self { address: Address::Unix(path.to_owned()), socket, _file: None }),
+            None => Self::tcp(socket).context("reading the local address"),
+        }
     }
 
     fn tcp(socket: Socket) -> io::Result<Self> {

@@ -7,10 +7,7 @@
 //! [`next_request`](Session::next_request); send [`output`](Session::output), and say what was
 //! [`sent`](Session::sent); until the session [`is_over`](Session::is_over).
 
-use std::{
-    ops::AddAssign,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use fib_proto::{
     Decoder, Dialect, ErrorCode, Limits, Request, RequestError, encode_decimal, encode_error,
@@ -60,15 +57,6 @@ pub struct RequestCounts {
     pub err: u64,
     /// Not answered, because the client was gone.
     pub cancelled: u64,
-}
-
-impl AddAssign for RequestCounts {
-    fn add_assign(&mut self, other: Self) {
-        self.requests += other.requests;
-        self.ok += other.ok;
-        self.err += other.err;
-        self.cancelled += other.cancelled;
-    }
 }
 
 /// Why no more input comes.

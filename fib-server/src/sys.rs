@@ -4,6 +4,7 @@
 
 #[cfg(target_os = "linux")]
 pub(crate) mod ring;
+pub(crate) mod shared;
 
 use std::{io, os::fd::OwnedFd, sync::Arc};
 

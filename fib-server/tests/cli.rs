@@ -124,9 +124,10 @@ fn every_flag_has_its_twin_in_the_environment() {
 #[test]
 fn a_full_table_of_descriptors_is_survived() {
     for strategy in concurrent_strategies() {
-        // Cores have a queue each, and any of them might get the descriptors.
+        // Cores have a queue each, and processes a table.
         let one_queue = match strategy {
             "thread-per-core" => "thread-per-core --io-threads 1",
+            "prefork" => "prefork --io-threads 1",
             _ => strategy,
         };
         let server = Server::start_limited_to(40, one_queue);

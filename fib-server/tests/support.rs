@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     env, fs,
-    io::{self, BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, ErrorKind, Read, Write},
     mem,
     net::{Shutdown, TcpStream},
     process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio},
@@ -44,6 +44,7 @@ macro_rules! for_each_way {
         $crate::support::for_each_way! { @strategy thread_per_core "thread-per-core" $promises }
         $crate::support::for_each_way! { @strategy coroutines "coroutines" $promises }
         $crate::support::for_each_way! { @strategy io_uring "io-uring" $promises }
+        $crate::support::for_each_way! { @strategy prefork "prefork" $promises }
     };
     (@strategy $module:ident $strategy:literal $promises:tt) => {
         mod $module {
@@ -76,6 +77,7 @@ pub(crate) fn concurrent_strategies() -> impl Iterator<Item = &'static str> {
         "tokio-tasks",
         "thread-per-core",
         "io-uring",
+        "prefork",
     ];
     all.into_iter().filter(|strategy| is_available(strategy))
 }
@@ -194,10 +196,14 @@ impl Server {
 
     /// The children that it has now, zombies included.
     pub(crate) fn children(&self) -> Vec<Process> {
-        let pids = fs::read_dir("/proc")
-            .unwrap()
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        pids.filter_map(Process::find).filter(|it| it.parent == self.child.id()).collect()
+        Process::all().filter(|it| it.parent == self.child.id()).collect()
+    }
+
+    /// The children, and theirs.
+    pub(crate) fn descendants(&self) -> BTreeSet<i32> {
+        let children = self.child_pids();
+        let theirs = Process::all().filter(|it| children.contains(&it.parent.cast_signed()));
+        theirs.map(|it| it.pid).chain(children.iter().copied()).collect()
     }
 
     pub(crate) fn child_pids(&self) -> BTreeSet<i32> {
@@ -206,7 +212,7 @@ impl Server {
 
     /// How many descriptors it has open.
     pub(crate) fn descriptors(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+        Process::descriptors(self.child.id().cast_signed())
     }
 
     /// How often its threads, and its children's, have waited for something.
@@ -283,6 +289,16 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    fn all() -> impl Iterator<Item = Self> {
+        let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+        entries.filter_map(|entry| Self::find(entry.file_name().to_str()?.parse().ok()?))
+    }
+
+    /// How many descriptors it has open, if it lives.
+    pub(crate) fn descriptors(pid: i32) -> usize {
+        fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+    }
+
     /// `None` where there is none of that number.
     pub(crate) fn find(pid: i32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -338,7 +354,7 @@ impl Client {
         while sent < limit {
             match socket.write(bytes) {
                 Ok(len) => sent += len,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => panic!("{error}"),
             }
         }
@@ -388,6 +404,20 @@ impl Client {
     /// Reads everything away, until there is an end to it.
     pub(crate) fn receive_in_vain(&mut self) {
         let _ = io::copy(&mut self.socket, &mut io::sink());
+    }
+
+    /// Whether the connection is gone, without a word.
+    pub(crate) fn is_cut_off(&mut self) -> bool {
+        self.rest_or_reset().is_empty()
+    }
+
+    /// Everything until the server closes, or is killed.
+    pub(crate) fn rest_or_reset(&mut self) -> String {
+        let mut rest = String::new();
+        match self.socket.read_to_string(&mut rest) {
+            Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("{error}"),
+            _ => rest,
+        }
     }
 
     pub(crate) fn ask(&mut self, request: &str) -> String {

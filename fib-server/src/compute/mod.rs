@@ -213,6 +213,18 @@ impl ComputeOptions {
         }
     }
 
+    /// The same for a process that computes nothing: nobody is started for it.
+    pub(crate) const fn by_nobody(self) -> Self {
+        Self { kind: ComputeKind::Inline, ..self }
+    }
+
+    /// The same for one of so many processes: together they have the default number of threads.
+    pub(crate) fn shared_by(self, processes: usize) -> Self {
+        let share = || NonZeroUsize::new(self.threads().ok()?.get() / processes);
+        let share = self.compute_threads.or_else(share).unwrap_or(NonZeroUsize::MIN);
+        Self { compute_threads: Some(share), ..self }
+    }
+
     fn threads(&self) -> io::Result<NonZeroUsize> {
         self.compute_threads.map_or_else(thread::available_parallelism, Ok)
     }

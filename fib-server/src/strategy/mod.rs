@@ -7,6 +7,7 @@ mod coroutines;
 mod executor;
 #[cfg(target_os = "linux")]
 mod io_uring;
+mod prefork;
 mod sequential;
 mod thread_per_connection;
 mod thread_per_core;
@@ -20,14 +21,15 @@ use anyhow::Result;
 use clap::ValueEnum;
 use thiserror::Error;
 
-pub(crate) use self::blocking::serve as serve_blocking;
 #[cfg(target_os = "linux")]
 pub use self::io_uring::IoUring;
 #[cfg(target_os = "linux")]
 pub use self::thread_pool::ThreadPool;
+pub(crate) use self::{blocking::serve as serve_blocking, prefork::event_loop as prefork_loop};
 pub use self::{
-    coroutines::Coroutines, sequential::Sequential, thread_per_connection::ThreadPerConnection,
-    thread_per_core::ThreadPerCore, tokio_tasks::TokioTasks,
+    coroutines::Coroutines, prefork::Prefork, sequential::Sequential,
+    thread_per_connection::ThreadPerConnection, thread_per_core::ThreadPerCore,
+    tokio_tasks::TokioTasks,
 };
 use crate::{context::Context, listener::Listener};
 
@@ -49,6 +51,11 @@ pub trait Strategy: fmt::Debug + Send {
     /// Where the system lacks it.
     fn check(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// How many other processes serve the clients and compute for them, if not this one.
+    fn processes(&self) -> Option<NonZeroUsize> {
+        None
     }
 
     /// Serves whoever connects until the latch fires and every client is gone.
@@ -80,12 +87,14 @@ pub enum StrategyKind {
     Coroutines,
     /// A coroutine for each client, on one thread with the kernel's own queues; only on Linux
     IoUring,
+    /// A few processes on the same listening socket, each with the loop of coroutines
+    Prefork,
 }
 
 /// What can be set on a strategy.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Knobs {
-    /// Threads that serve clients.
+    /// Threads, or processes, that serve clients.
     pub io_threads: Option<NonZeroUsize>,
 }
 
@@ -126,6 +135,7 @@ impl StrategyKind {
             Self::IoUring => Box::new(IoUring),
             #[cfg(not(target_os = "linux"))]
             Self::IoUring => return Err(BuildError::OnlyLinux { strategy: self }),
+            Self::Prefork => Box::new(Prefork::new(knobs.io_threads.take())),
         };
         match knobs {
             Knobs { io_threads: None } => Ok(strategy),

@@ -48,6 +48,13 @@ pub(super) enum Loss {
     System(#[from] io::Error),
 }
 
+impl Loss {
+    /// What has become of the process, if that was it.
+    pub(super) const fn trouble(&self) -> Option<&Trouble> {
+        if let Self::Trouble(trouble) = self { Some(trouble) } else { None }
+    }
+}
+
 /// Asks a child for F(n). While it computes, `unwanted` tells now and then if it need not go on.
 ///
 /// After a failure the child may be in the middle of anything, and must not be asked again.

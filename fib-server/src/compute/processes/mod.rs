@@ -33,21 +33,12 @@ use self::{
     queue::{Event, Queue, Task},
 };
 use crate::{
-    child::{Child, ChildSignals, Role, Trouble},
+    child::{Backoff, Child, ChildSignals, Role},
     compute::{
         Outcome, Refusal,
         job::{Permit, Terms},
     },
 };
-
-/// How long to wait before a child that could not be started is tried again; twice as long after
-/// each failure, up to a limit.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// The same limit for children that somebody keeps killing before they can answer: they are not
-/// to blame.
-const LONGEST_PAUSE_AFTER_A_KILL: Duration = Duration::from_millis(40);
 
 /// The children, their supervisors, and the requests that wait for them. Dropping it ends them.
 pub(super) struct Processes {
@@ -145,7 +136,7 @@ impl Shared {
                 Event::ChildChanged => {}
             }
             if let Some(trouble) = trouble {
-                return log_loss(&child, &trouble.into());
+                return child.log_loss(&trouble);
             }
         }
         child.close();
@@ -168,7 +159,7 @@ impl Shared {
             }
             Err(Failure::Unwanted(refusal)) => task.answer(Err(refusal)),
             Err(Failure::Child(loss)) => {
-                log_loss(child, &loss);
+                child.log_loss(&loss);
                 self.queue.retry(task);
             }
         }
@@ -177,7 +168,7 @@ impl Shared {
 
     /// Tries until a child has started; `None` when there will be no more work for it.
     fn start_child(&self) -> Option<Child> {
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::default();
         while !self.queue.is_closed() {
             match (self.start)().map_err(Loss::from).and_then(|child| self.greet(child)) {
                 Ok(child) => {
@@ -190,8 +181,7 @@ impl Shared {
                     if !self.warned.swap(true, Ordering::Relaxed) {
                         warn!("a child process does not start: {loss}; trying again");
                     }
-                    self.queue.pause(pause);
-                    pause = longest_pause(&loss).min(pause * 2);
+                    self.queue.pause(backoff.next_pause(loss.trouble()));
                 }
             }
         }
@@ -209,20 +199,6 @@ impl Shared {
             Err(Failure::Child(loss)) => Err(loss),
         }
     }
-}
-
-fn longest_pause(loss: &Loss) -> Duration {
-    match loss {
-        Loss::Trouble(Trouble::Killed { .. } | Trouble::Stopped { .. }) => {
-            LONGEST_PAUSE_AFTER_A_KILL
-        }
-        _ => LONGEST_PAUSE,
-    }
-}
-
-fn log_loss(child: &Child, loss: &Loss) {
-    let pid = child.pid().as_raw_nonzero();
-    warn!(pid, "a child process is lost: {loss}; another takes its place");
 }
 
 #[cfg(test)]

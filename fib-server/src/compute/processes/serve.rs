@@ -8,7 +8,9 @@ use fib_proto::{Dialect, Limits};
 use crate::{
     child,
     compute::{Algorithm, Compute, ComputeKind, ComputeOptions, Schedule},
+    connection::Connections,
     context::Context,
+    counters::Counters,
     strategy,
 };
 
@@ -18,7 +20,6 @@ const NICENESS: i32 = 10;
 /// Answers the server that has started this process, until it hangs up.
 pub(crate) fn serve(algorithm: Algorithm, max_n: u64) -> Result<()> {
     let socket = child::begin()?;
-    child::ignore_signals().context("ignoring signals")?;
     // It cannot be refused, and a child that is not nice is still a good one.
     let _ = rustix::process::nice(NICENESS);
     let compute = Compute::new(ComputeOptions {
@@ -30,7 +31,8 @@ pub(crate) fn serve(algorithm: Algorithm, max_n: u64) -> Result<()> {
         deadline: None,
     })?;
     let limits = Limits { dialect: Dialect::Line, max_n, ..Limits::default() };
-    let context = Context::new("compute".to_owned(), limits, compute, 1, None);
+    let connections = Connections::new(1, Counters::alone());
+    let context = Context::new("compute".to_owned(), limits, compute, connections, None);
     let context = Arc::new(context.context("creating the latch")?);
     let connection = context.admit(socket, "server".to_owned());
     strategy::serve_blocking(connection.context("admitting the server")?, &context);

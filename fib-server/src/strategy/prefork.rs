@@ -1,0 +1,204 @@
+//! A few processes on the same listening socket: what Apache began with, and nginx and Gunicorn do.
+//!
+//! The lesson: processes share nothing but what they are given, so a crash costs the clients of one
+//! of them and no more, and no lock is ever waited for. What they must share after all, a limit and
+//! the counters, needs memory that is made for it, and somebody who survives and puts it right.
+
+use std::{
+    io::{self, PipeReader, Read, Write},
+    mem,
+    num::NonZeroUsize,
+    os::fd::AsFd,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::retry_on_intr,
+};
+use tracing::warn;
+
+use crate::{
+    child::{Backoff, Child, ChildSignals, Role, Trouble},
+    context::Context,
+    inheritance,
+    listener::Listener,
+    strategy::{Coroutines, Strategy},
+};
+
+/// A child that has lived for so long has not failed to start.
+const STEADY: Duration = Duration::from_secs(1);
+
+/// Serves all clients by children of this process.
+#[derive(Clone, Copy, Debug)]
+pub struct Prefork {
+    processes: Option<NonZeroUsize>,
+}
+
+impl Prefork {
+    /// By so many processes, or one per core.
+    #[must_use]
+    pub const fn new(processes: Option<NonZeroUsize>) -> Self {
+        Self { processes }
+    }
+}
+
+/// What each of the processes runs.
+pub(crate) fn event_loop() -> Box<dyn Strategy> {
+    Box::new(Coroutines)
+}
+
+impl Strategy for Prefork {
+    fn processes(&self) -> Option<NonZeroUsize> {
+        self.processes.or_else(|| thread::available_parallelism().ok()).or(Some(NonZeroUsize::MIN))
+    }
+
+    fn serve(self: Box<Self>, listeners: Vec<Listener>, context: &Arc<Context>) -> Result<()> {
+        let mut parent = Parent::new(listeners, context)?;
+        while !context.latch().is_fired() {
+            parent.wait()?;
+            parent.replace_lost();
+        }
+        parent.drain()
+    }
+}
+
+struct Parent<'a> {
+    context: &'a Context,
+    listeners: Vec<Listener>,
+    workers: Vec<Worker>,
+    /// Readable when some child has changed.
+    changes: PipeReader,
+    _signals: ChildSignals,
+}
+
+/// A place for a child, which one after another may have.
+#[derive(Debug, Default)]
+struct Worker {
+    /// Which of the counters are those of this place.
+    process: usize,
+    /// The child, and since when it runs.
+    child: Option<(Child, Instant)>,
+    /// When to start one, if that is to be.
+    start_at: Option<Instant>,
+    backoff: Backoff,
+    /// Whether the log says that no child can be started here.
+    warned: bool,
+}
+
+impl<'a> Parent<'a> {
+    /// Starts all children, every one of which must start.
+    fn new(listeners: Vec<Listener>, context: &'a Context) -> Result<Self> {
+        let (changes, writer) = io::pipe().context("creating a pipe")?;
+        // It cannot fail while somebody reads, and nobody needs to know when nobody does.
+        let signals = ChildSignals::new(move || drop((&writer).write(b"!")));
+        let signals = signals.context("installing the handler of SIGCHLD")?;
+        let mut parent =
+            Self { context, listeners, workers: Vec::new(), changes, _signals: signals };
+        for process in 0..context.connections().counters().processes() {
+            let child = parent.start(process).context("starting a child process")?;
+            let child = Some((child, Instant::now()));
+            parent.workers.push(Worker { process, child, ..Worker::default() });
+        }
+        Ok(parent)
+    }
+
+    fn start(&self, process: usize) -> io::Result<Child> {
+        let child = Child::start(Role::Prefork)?;
+        let counters = self.context.connections().counters().memory();
+        let descriptors: Vec<_> =
+            counters.into_iter().chain(self.listeners.iter().map(AsFd::as_fd)).collect();
+        inheritance::send(child.socket(), process, &descriptors)?;
+        Ok(child)
+    }
+
+    /// Waits until a child has changed, or is to be started, or the drain begins.
+    fn wait(&mut self) -> Result<()> {
+        let next_start = self.workers.iter().filter_map(|worker| worker.start_at).min();
+        let left = next_start.map(|at| at.saturating_duration_since(Instant::now()));
+        let left = left.and_then(|left| Timespec::try_from(left).ok());
+        let latch = self.context.latch();
+        let mut events = vec![PollFd::new(&self.changes, PollFlags::IN)];
+        if !latch.is_fired() {
+            events.push(PollFd::new(latch, PollFlags::IN));
+        }
+        retry_on_intr(|| poll(&mut events, left.as_ref())).context("waiting for children")?;
+        if events[0].revents().contains(PollFlags::IN) {
+            // All that is told is told by any of the bytes.
+            self.changes.read(&mut [0; 64]).context("waiting for children")?;
+        }
+        Ok(())
+    }
+
+    /// Starts others in the place of those that are gone.
+    fn replace_lost(&mut self) {
+        for at in 0..self.workers.len() {
+            self.workers[at].look(self.context);
+            if self.workers[at].start_at.is_some_and(|time| time <= Instant::now()) {
+                let started = self.start(at);
+                self.workers[at].begin(started);
+            }
+        }
+    }
+
+    /// Lets the children finish, and waits for them.
+    fn drain(mut self) -> Result<()> {
+        if self.workers.iter().all(|worker| worker.child.is_none()) {
+            // Somebody must answer whoever waits to be accepted.
+            let started = self.start(0);
+            self.workers[0].begin(started);
+        }
+        self.listeners.clear();
+        for (child, _) in self.workers.iter().filter_map(|worker| worker.child.as_ref()) {
+            child.end_input();
+        }
+        while self.workers.iter().any(|worker| worker.child.is_some()) {
+            self.workers.iter_mut().for_each(|worker| worker.start_at = None);
+            self.wait()?;
+            self.workers.iter_mut().for_each(|worker| worker.look(self.context));
+        }
+        Ok(())
+    }
+}
+
+impl Worker {
+    /// Takes note of what has become of the child.
+    fn look(&mut self, context: &Context) {
+        let Some((child, since)) = &mut self.child else { return };
+        let Some(trouble) = child.trouble() else { return };
+        let is_done = context.latch().is_fired() && trouble == Trouble::Exited { status: 0 };
+        if !is_done {
+            child.log_loss(&trouble);
+        }
+        let now = Instant::now();
+        self.start_at = if now - *since >= STEADY {
+            self.backoff = Backoff::default();
+            Some(now)
+        } else {
+            Some(now + self.backoff.next_pause(Some(&trouble)))
+        };
+        // One that was stopped is killed by that, and counts no more.
+        self.child = None;
+        context.connections().counters().end(self.process);
+    }
+
+    /// Takes note of an attempt to start a child.
+    fn begin(&mut self, started: io::Result<Child>) {
+        match started {
+            Ok(child) => {
+                self.child = Some((child, Instant::now()));
+                self.start_at = None;
+                self.warned = false;
+            }
+            Err(error) => {
+                if !mem::replace(&mut self.warned, true) {
+                    warn!("a child process does not start: {error}; trying again");
+                }
+                self.start_at = Some(Instant::now() + self.backoff.next_pause(None));
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Memory that several processes share, for their counters.
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) use self::nowhere::SharedCells;
+#[cfg(target_os = "linux")]
+pub(crate) use self::sealed::SharedCells;
+
+#[cfg(target_os = "linux")]
+mod sealed {
+    use std::{
+        io,
+        ops::Deref,
+        os::fd::{AsFd, BorrowedFd, OwnedFd},
+        ptr::{self, NonNull},
+        slice,
+    };
+
+    use rustix::{
+        fs::{
+            MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate, memfd_create,
+        },
+        mm::{MapFlags, ProtFlags, mmap, munmap},
+    };
+
+    use crate::counters::Cell;
+
+    /// Cells of counters in memory that several processes share.
+    #[derive(Debug)]
+    pub(crate) struct SharedCells {
+        memory: OwnedFd,
+        start: NonNull<Cell>,
+        len: usize,
+    }
+
+    impl SharedCells {
+        /// So many new ones.
+        pub(crate) fn new(len: usize) -> io::Result<Self> {
+            let memory = memfd_create("counters", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+            ftruncate(&memory, (len * size_of::<Cell>()) as u64)?;
+            fcntl_add_seals(&memory, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+            Self::map(memory)
+        }
+
+        /// Those that another process has made.
+        pub(crate) fn map(memory: OwnedFd) -> io::Result<Self> {
+            let bytes = usize::try_from(fstat(&memory)?.st_size).unwrap_or_default();
+            let is_sealed = fcntl_get_seals(&memory)?.contains(SealFlags::SHRINK);
+            if !is_sealed || bytes == 0 || bytes % size_of::<Cell>() != 0 {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
+            let rights = ProtFlags::READ | ProtFlags::WRITE;
+            // SAFETY: the kernel chooses where, so nothing that is in use is replaced.
+            let start =
+                unsafe { mmap(ptr::null_mut(), bytes, rights, MapFlags::SHARED, &memory, 0) }?;
+            let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+            Ok(Self { memory, start, len: bytes / size_of::<Cell>() })
+        }
+
+        /// The memory, for other processes.
+        pub(crate) fn memory(&self) -> BorrowedFd<'_> {
+            self.memory.as_fd()
+        }
+
+        /// How many cells there are.
+        pub(crate) const fn len(&self) -> usize {
+            self.len
+        }
+    }
+
+    impl Deref for SharedCells {
+        type Target = [Cell];
+
+        fn deref(&self) -> &[Cell] {
+            // SAFETY: `map` has mapped so many cells there, on a page and so aligned, until the
+            // drop. The memory is sealed, so nobody can take it away. Any bytes are a cell: it
+            // consists of atomic integers, and other processes write to it through those alone.
+            unsafe { slice::from_raw_parts(self.start.as_ptr(), self.len) }
+        }
+    }
+
+    impl Drop for SharedCells {
+        fn drop(&mut self) {
+            // SAFETY: it is what `map` has mapped, and all references to it have ended with `self`.
+            // It cannot fail.
+            let _ = unsafe { munmap(self.start.as_ptr().cast(), self.len * size_of::<Cell>()) };
+        }
+    }
+
+    // SAFETY: it is the only owner of the mapping, and gives out nothing but shared references to
+    // cells, which are made of atomic integers.
+    unsafe impl Send for SharedCells {}
+    // SAFETY: as above.
+    unsafe impl Sync for SharedCells {}
+}
+
+/// Other systems have no memory without a name that nobody could take away.
+#[cfg(not(target_os = "linux"))]
+mod nowhere {
+    use std::{
+        io,
+        ops::Deref,
+        os::fd::{BorrowedFd, OwnedFd},
+    };
+
+    use crate::counters::Cell;
+
+    /// There are none.
+    #[derive(Debug)]
+    pub(crate) enum SharedCells {}
+
+    impl SharedCells {
+        pub(crate) fn new(_len: usize) -> io::Result<Self> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        pub(crate) fn map(_memory: OwnedFd) -> io::Result<Self> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        pub(crate) fn memory(&self) -> BorrowedFd<'_> {
+            match *self {}
+        }
+
+        pub(crate) const fn len(&self) -> usize {
+            match *self {}
+        }
+    }
+
+    impl Deref for SharedCells {
+        type Target = [Cell];
+
+        fn deref(&self) -> &[Cell] {
+            match *self {}
+        }
+    }
+}
