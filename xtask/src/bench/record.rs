@@ -62,8 +62,6 @@ pub(super) struct Endings {
     pub(super) clients: u64,
     /// How many were answered rightly.
     pub(super) answered: u64,
-    /// How many reset while their request was being computed.
-    pub(super) in_the_middle: u64,
     /// The longest time from a reset until nothing was computed any more.
     pub(super) slowest_ms: f64,
     /// What the server counted.

