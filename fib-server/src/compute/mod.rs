@@ -1,7 +1,7 @@
 //! Who burns the CPU for an answer: one room per way.
 //!
 //! A request that costs less than its handing over is answered by the thread that read it,
-//! whatever the way. A larger one becomes a [`Job`](job::Job): it has a client who may leave and a
+//! whatever the way. A larger one becomes a job: it has a client who may leave and a
 //! deadline that may pass, and both are looked at between its slices.
 
 mod algorithm;
