@@ -76,6 +76,7 @@ fn serve(mut config: Config) -> Result<()> {
     let listeners = listeners.into_iter().flatten().collect();
     let Config { strategy, kind, .. } = config;
     strategy.serve(listeners, &context).with_context(|| format!("serving as {kind}"))?;
+    context.compute().close();
     let Tally { accepted, closed, refused, requests } = context.connections().counters().tally();
     let RequestCounts { requests, ok, err, cancelled } = requests;
     info!(accepted, closed, refused, requests, ok, err, cancelled, "drained");
@@ -95,7 +96,9 @@ fn serve_as_child(config: &Config) -> Result<()> {
     let context = new_context(config, compute, counters)?;
     let draining = Arc::clone(&context);
     child::on_end_of_input(server, move || draining.begin_drain()).context("starting a thread")?;
-    strategy::prefork_loop().serve(listeners, &context)
+    strategy::prefork_loop().serve(listeners, &context)?;
+    context.compute().close();
+    Ok(())
 }
 
 fn new_context(

@@ -202,6 +202,14 @@ impl Compute {
             }
         }
     }
+
+    /// Ends the processes that compute, if there are any, and waits for them. To be called when
+    /// nobody waits for an answer any more: it must not depend on who drops this last.
+    pub fn close(&self) {
+        if let Engine::Processes(processes) = &self.engine {
+            processes.close();
+        }
+    }
 }
 
 impl ComputeOptions {

@@ -16,7 +16,7 @@ use std::{
     num::NonZeroUsize,
     ops::ControlFlow,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
@@ -43,7 +43,7 @@ use crate::{
 /// The children, their supervisors, and the requests that wait for them. Dropping it ends them.
 pub(super) struct Processes {
     shared: Arc<Shared>,
-    supervisors: Vec<JoinHandle<()>>,
+    supervisors: Mutex<Vec<JoinHandle<()>>>,
     _signals: ChildSignals,
 }
 
@@ -70,13 +70,13 @@ impl Processes {
         let watcher = Arc::clone(&shared);
         let signals = ChildSignals::new(move || watcher.queue.child_changed())
             .context("installing the handler of SIGCHLD")?;
-        let mut processes = Self { shared, supervisors: Vec::new(), _signals: signals };
+        let processes = Self { shared, supervisors: Mutex::default(), _signals: signals };
         for _ in 0..children.get() {
             let child = (processes.shared.start)().context("starting a child process")?;
             let shared = Arc::clone(&processes.shared);
             let supervisor = thread::Builder::new().name("supervisor".into());
             let supervisor = supervisor.spawn(move || shared.supervise(child));
-            processes.supervisors.push(supervisor.context("starting a thread")?);
+            processes.supervisors().push(supervisor.context("starting a thread")?);
         }
         Ok(processes)
     }
@@ -93,15 +93,25 @@ impl Processes {
         self.shared.queue.push(task);
         outcome
     }
+
+    /// Ends the children and waits for them.
+    pub(super) fn close(&self) {
+        self.shared.queue.close();
+        for supervisor in self.supervisors().drain(..) {
+            // A panic of it is on stderr already.
+            let _ = supervisor.join();
+        }
+    }
+
+    /// A panic cannot leave the list half-changed, so a poisoned lock is a good one.
+    fn supervisors(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.supervisors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drop for Processes {
     fn drop(&mut self) {
-        self.shared.queue.close();
-        for supervisor in self.supervisors.drain(..) {
-            // A panic of it is on stderr already.
-            let _ = supervisor.join();
-        }
+        self.close();
     }
 }
 
