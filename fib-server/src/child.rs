@@ -37,6 +37,8 @@ use socket2::Socket;
 use thiserror::Error;
 use tracing::{error, warn};
 
+use crate::sys;
+
 /// What a child is called, by the kernel and in its own arguments.
 const NAME: &str = "fib-server";
 
@@ -49,7 +51,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The same limit where somebody keeps killing them before they can do anything: they are not to
 /// blame.
-const LONGEST_PAUSE_AFTER_A_KILL: Duration = Duration::from_millis(40);
+const LONGEST_PAUSE_AFTER_A_KILL: Duration = Duration::from_millis(20);
 
 /// How long a child may take to end once it has nothing to do.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -322,6 +324,7 @@ pub(crate) fn begin() -> Result<Socket> {
     let socket = io::stdin().as_fd().try_clone_to_owned().context("duplicating stdin")?;
     let socket = Socket::from(socket);
     socket.local_addr().context("stdin is not a server's socket: --role is for its children")?;
+    sys::die_of_faults();
     ignore_signals().context("ignoring signals")?;
     name_process();
     let server = socket.try_clone().context("duplicating stdin")?;

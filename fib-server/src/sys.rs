@@ -58,3 +58,14 @@ pub(crate) fn give_way() {
 /// Other systems have no priority of a thread.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn give_way() {}
+
+/// Lets SIGSEGV and SIGBUS end this process, whoever sends them.
+///
+/// Rust's handler, which is there to tell of an overflow of the stack, would let the first one pass
+/// unless it is of a fault that comes again.
+pub(crate) fn die_of_faults() {
+    for signal in [libc::SIGSEGV, libc::SIGBUS] {
+        // SAFETY: no handler is installed but the default action, and no code relies on another.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}

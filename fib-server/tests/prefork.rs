@@ -1,10 +1,10 @@
 //! What happens to the children of `--strategy prefork`, and whom it costs anything.
 
-use std::{os::unix::process::ExitStatusExt, thread, time::Duration};
+use std::{mem, os::unix::process::ExitStatusExt, thread, time::Duration};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-use crate::support::{Client, Process, Server, Way, wait_until};
+use crate::support::{Client, Process, Server, Way, strike, wait_until};
 
 const WAY: Way = Way { strategy: "prefork", compute: "inline" };
 
@@ -15,10 +15,6 @@ fn start(processes: usize, flags: &[&str]) -> Server {
     let server = Server::start(WAY, &all);
     wait_until("all children run", || server.children().len() == processes);
     server
-}
-
-fn strike(child: i32, signal: Signal) {
-    kill_process(Pid::from_raw(child).unwrap(), signal).expect("it runs");
 }
 
 /// Clients that are served, one each by as many different children, which are told.
@@ -81,7 +77,7 @@ fn a_hundred_children_are_replaced_and_leave_nothing_behind() {
     let server = start(2, &[]);
     server.connect().ask("30");
     let descriptors = server.descriptors();
-    for signal in [Signal::KILL, Signal::STOP].into_iter().cycle().take(100) {
+    for signal in [Signal::KILL, Signal::STOP, Signal::SEGV].into_iter().cycle().take(100) {
         let victim = *server.child_pids().first().unwrap();
         strike(victim, signal);
         wait_until("it is replaced", || {
@@ -93,6 +89,20 @@ fn a_hundred_children_are_replaced_and_leave_nothing_behind() {
     wait_until("the descriptors are as many as before", || server.descriptors() == descriptors);
     assert!(server.children().iter().all(|child| child.state != 'Z'), "zombies remain");
     server.stop();
+}
+
+/// They sleep, and are woken for what happens: no tick, in any thread of any of the processes.
+#[test]
+fn nobody_is_woken_while_nothing_happens() {
+    let server = start(2, &[]);
+    let mut client = server.connect();
+    client.ask("1");
+    let mut wakes = server.wakes();
+    wait_until("a while passes without a wake-up", || {
+        thread::sleep(Duration::from_millis(300));
+        let before = mem::replace(&mut wakes, server.wakes());
+        before == wakes
+    });
 }
 
 /// All processes count together, and what a killed one held is given back.

@@ -8,9 +8,9 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-use crate::support::{Client, Process, Server, Way, wait_until};
+use crate::support::{Client, Process, Server, Way, strike, wait_until};
 
 const WAY: Way = Way { strategy: "thread-per-connection", compute: "processes" };
 
@@ -24,18 +24,6 @@ fn start(children: usize, flags: &[&str]) -> Server {
     let server = Server::start(WAY, &all);
     wait_until("all children run", || server.children().len() == children);
     server
-}
-
-fn strike(child: i32, signal: Signal) {
-    let pid = Pid::from_raw(child).unwrap();
-    kill_process(pid, signal).expect("it runs");
-    if signal == Signal::SEGV {
-        // Rust's handler lets the first one pass: of a true fault, another would follow.
-        wait_until("it dies", || {
-            let is_dead = Process::find(child).is_none_or(|it| it.state == 'Z');
-            is_dead || kill_process(pid, signal).is_err()
-        });
-    }
 }
 
 /// Waits until a child has burnt more CPU than its start takes, and burns on.

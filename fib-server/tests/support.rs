@@ -315,6 +315,19 @@ impl Process {
     }
 }
 
+/// Sends a signal that ends or stops a process.
+pub(crate) fn strike(process: i32, signal: Signal) {
+    let pid = Pid::from_raw(process).unwrap();
+    kill_process(pid, signal).expect("it runs");
+    if signal == Signal::SEGV {
+        // A child that has only just begun has Rust's handler, which lets the first one pass.
+        wait_until("it dies", || {
+            let is_dead = Process::find(process).is_none_or(|it| it.state == 'Z');
+            is_dead || kill_process(pid, signal).is_err()
+        });
+    }
+}
+
 /// Waits for something that must happen.
 pub(crate) fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
