@@ -2,7 +2,10 @@
 
 use std::{
     hint, io,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -19,8 +22,12 @@ use crate::{
     sys, telemetry,
 };
 
-/// How often a socket is asked, when polling busily, before other tasks have their turn.
-const TRIES_A_TURN: usize = 8;
+/// How often sockets are asked, when polling busily, before other tasks have their turn. A yield
+/// costs as much as many tries: the runtime wakes another worker to see whether it can take over.
+const TRIES_A_TURN: usize = 64;
+
+/// How many conversations poll busily: they share the tries, so that none waits long for its turn.
+static POLLING: AtomicUsize = AtomicUsize::new(0);
 
 /// Talks with one client until the conversation is over, and logs how it ended.
 ///
@@ -36,27 +43,61 @@ pub(super) async fn serve(connection: Connection, context: Arc<Context>) {
     conversation.instrument(span).await;
 }
 
-/// A socket in the event loop of the current runtime.
+/// A conversation that polls busily, among others.
+struct Polling;
+
+impl Polling {
+    fn begin() -> Self {
+        POLLING.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+
+    fn tries_a_turn() -> usize {
+        (TRIES_A_TURN / POLLING.load(Ordering::Relaxed)).max(1)
+    }
+}
+
+impl Drop for Polling {
+    fn drop(&mut self) {
+        POLLING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A socket for the event loop of the current runtime.
 struct AsyncStream {
-    socket: AsyncFd<Arc<Socket>>,
+    socket: Arc<Socket>,
+    /// The same, while it is in the event loop.
+    registered: Option<AsyncFd<Arc<Socket>>>,
     busy_poll: Option<Duration>,
 }
 
 impl AsyncStream {
     fn new(connection: &Connection, context: &Context) -> io::Result<Self> {
         connection.socket.set_nonblocking(true)?;
-        let socket = sys::register(Arc::clone(&connection.socket))?;
-        Ok(Self { socket, busy_poll: context.busy_poll() })
+        let socket = Arc::clone(&connection.socket);
+        Ok(Self { socket, registered: None, busy_poll: context.busy_poll() })
+    }
+
+    /// Puts the socket into the event loop, unless it is there.
+    fn registered(&mut self) -> io::Result<&AsyncFd<Arc<Socket>>> {
+        let socket = match self.registered.take() {
+            Some(socket) => socket,
+            None => sys::register(Arc::clone(&self.socket))?,
+        };
+        Ok(self.registered.insert(socket))
     }
 
     /// Asks again and again for a while, and lets other tasks run in between. `None` when that was
     /// in vain.
-    async fn poll_busily(&self, session: &mut Session) -> io::Result<Option<Received>> {
+    async fn poll_busily(&mut self, session: &mut Session) -> io::Result<Option<Received>> {
         let Some(duration) = self.busy_poll else { return Ok(None) };
+        // Each arrival would wake another worker, only to take the core from somebody who needs it.
+        self.registered = None;
+        let _polling = Polling::begin();
         let begin = Instant::now();
         while begin.elapsed() < duration {
-            for _ in 0..TRIES_A_TURN {
-                match read(self.socket.get_ref(), session, RecvFlags::empty()) {
+            for _ in 0..Polling::tries_a_turn() {
+                match read(&self.socket, session, RecvFlags::empty()) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => hint::spin_loop(),
                     result => return result.map(|len| Some(Received::bytes(len))),
                 }
@@ -66,9 +107,10 @@ impl AsyncStream {
         Ok(None)
     }
 
-    async fn wait_and_read(&self, session: &mut Session) -> io::Result<Received> {
+    async fn wait_and_read(&mut self, session: &mut Session) -> io::Result<Received> {
+        let registered = self.registered()?;
         loop {
-            let mut ready = self.socket.readable().await?;
+            let mut ready = registered.readable().await?;
             let read = ready.try_io(|socket| read(socket.get_ref(), session, RecvFlags::empty()));
             if let Ok(result) = read {
                 let len = result?;
@@ -102,10 +144,10 @@ impl Stream for AsyncStream {
     /// Tries before it waits: a socket that was idle has room.
     async fn send(&mut self, session: &mut Session) -> io::Result<()> {
         while !session.output().is_empty() {
-            match self.socket.get_ref().send(session.output()) {
+            match self.socket.send(session.output()) {
                 Ok(len) => session.sent(len),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.socket.writable().await?.clear_ready();
+                    self.registered()?.writable().await?.clear_ready();
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
