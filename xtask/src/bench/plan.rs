@@ -25,6 +25,8 @@ pub(super) struct Budget {
     pub(super) repetitions: usize,
     /// How long a load lasts, times its scenario's weight.
     pub(super) seconds: f64,
+    /// How often a run is made again that the host of this machine disturbed.
+    pub(super) retries: usize,
 }
 
 /// All that shall be measured.

@@ -36,6 +36,10 @@ pub(super) struct Cell {
     pub(super) server: String,
     pub(super) scenario: String,
     pub(super) repetition: usize,
+    /// The share of the wanted CPU time that the host of this machine gave to others meanwhile.
+    pub(super) stolen: f64,
+    /// How often it was measured; the attempt counts from which least was stolen.
+    pub(super) attempts: usize,
     /// Of the server's whole process tree.
     pub(super) server_cpu_s: f64,
     /// Of the server's whole process tree, at the end.
@@ -77,6 +81,17 @@ pub(crate) struct Counters {
     pub(crate) ok: u64,
     pub(crate) err: u64,
     pub(crate) cancelled: u64,
+}
+
+impl Cell {
+    /// Another attempt at the same run.
+    pub(super) fn replace_if_better(&mut self, again: Self) {
+        let attempts = self.attempts + again.attempts;
+        if again.stolen < self.stolen {
+            *self = again;
+        }
+        self.attempts = attempts;
+    }
 }
 
 impl Record {

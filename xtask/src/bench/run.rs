@@ -11,6 +11,7 @@ use crate::{
         endings, idle,
         record::{Cell, Idle},
         scenario::{Load, Scenario, Step, head_start},
+        steal::CpuClock,
     },
     build::Programs,
     peers::Peer,
@@ -35,7 +36,7 @@ impl Run<'_> {
         let client = Client::of(self.peer, programs);
         let (mut reports, mut idle, mut silent) = (BTreeMap::new(), None, Vec::new());
         let mut endings = None;
-        let before = server.usage()?;
+        let (before, clock) = (server.usage()?, CpuClock::now()?);
         for step in self.scenario.steps {
             match step {
                 Step::Idle(connections) => {
@@ -57,7 +58,7 @@ impl Run<'_> {
                 }
             }
         }
-        let after = server.usage()?;
+        let (after, stolen) = (server.usage()?, clock.stolen_since()?);
         drop(silent);
         if let Some(endings) = &mut endings {
             endings.counted = server.stop_and_count()?;
@@ -66,6 +67,8 @@ impl Run<'_> {
             server: self.peer.name.clone(),
             scenario: self.scenario.name.to_owned(),
             repetition: self.repetition,
+            stolen,
+            attempts: 1,
             server_cpu_s: after.cpu.saturating_sub(before.cpu).as_secs_f64(),
             rss_bytes: after.rss_bytes,
             idle,

@@ -2,7 +2,10 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use crate::bench::record::{Participant, Record};
+use crate::bench::{
+    record::{Participant, Record},
+    steal,
+};
 
 /// What a bench shows.
 #[derive(Debug)]
@@ -21,7 +24,7 @@ impl Sheet {
     pub(super) fn print(&self, record: &Record) {
         let mut table = self.table(presets::UTF8_FULL_CONDENSED);
         table.set_content_arrangement(ContentArrangement::Dynamic);
-        println!("{table}\n{}{}", absences(record), self.legend);
+        println!("{table}\n{}{}\n\n{}.", absences(record), self.legend, steal::told(record));
     }
 
     /// The same in Markdown, with the machine that it is true of.
@@ -46,11 +49,11 @@ fn absences(record: &Record) -> String {
     record.servers.iter().filter_map(absent).collect()
 }
 
-/// The day, the effort, and the machine.
+/// The day, the effort, the machine, and what its host did to the runs.
 fn circumstances(record: &Record) -> String {
     let fact = |name| record.machine.iter().find(|(it, _)| it == name).map_or("?", |it| &it.1);
     let kernel = format!("Linux {}", fact("kernel"));
     let programs = ["rustc", "gcc", "go", "python3", "pypy3", "redis-server"].map(fact);
     let machine = [&[fact("CPU"), &kernel][..], &programs].concat().join("; ");
-    format!("{}, {} budget; {machine}.", record.date, record.budget)
+    format!("{}, {} budget; {machine}; {}.", record.date, record.budget, steal::told(record))
 }

@@ -43,9 +43,9 @@ impl Values {
 
 /// Thousands are told apart by a comma.
 pub(super) fn number(value: f64, decimals: usize) -> String {
-    let text = format!("{value:.decimals$}");
+    let text = format!("{:.decimals$}", value.abs());
     let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
-    let mut grouped = String::new();
+    let mut grouped = if value < 0.0 { "-".to_owned() } else { String::new() };
     for (at, digit) in whole.chars().enumerate() {
         if at > 0 && (whole.len() - at) % 3 == 0 {
             grouped.push(',');
@@ -63,7 +63,7 @@ mod tests {
     fn numbers_are_grouped_by_thousands() {
         let told = [0.0, 7.25, 999.5, 1_000.0, 65_302.6, 1_234_567.89].map(|it| number(it, 0));
         assert_eq!(told, ["0", "7", "1,000", "1,000", "65,303", "1,234,568"]);
-        assert_eq!(number(1_234.567, 2), "1,234.57");
+        assert_eq!([1_234.567, -645.2].map(|it| number(it, 2)), ["1,234.57", "-645.20"]);
     }
 
     #[test]

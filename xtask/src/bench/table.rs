@@ -46,9 +46,9 @@ pub(super) fn plan(sh: &Shell, programs: &Programs, args: &BenchArgs) -> Result<
     peers.retain(|peer| is_wanted(&peer.name, &args.only));
     let cases = (0..peers.len()).flat_map(|peer| TABLE.map(|scenario| Case { peer, scenario }));
     let budget = match Effort::of(args) {
-        Effort::Smoke => Budget { repetitions: 1, seconds: 0.15 },
-        Effort::Quick => Budget { repetitions: 2, seconds: 0.15 },
-        Effort::Full => Budget { repetitions: 6, seconds: 1.0 },
+        Effort::Smoke => Budget { repetitions: 1, seconds: 0.15, retries: 0 },
+        Effort::Quick => Budget { repetitions: 2, seconds: 0.15, retries: 1 },
+        Effort::Full => Budget { repetitions: 6, seconds: 1.0, retries: 3 },
     };
     Ok(Plan { cases: cases.collect(), peers, budget })
 }

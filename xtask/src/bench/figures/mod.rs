@@ -82,9 +82,9 @@ pub(super) fn plan(sh: &Shell, programs: &Programs, args: &BenchArgs) -> Result<
     }
     let peers = sides.into_iter().map(|side| side.peer(sh, programs)).collect::<Result<_>>()?;
     let budget = match Effort::of(args) {
-        Effort::Smoke => Budget { repetitions: 1, seconds: 0.1 },
-        Effort::Quick => Budget { repetitions: 3, seconds: 0.5 },
-        Effort::Full => Budget { repetitions: 9, seconds: 2.0 },
+        Effort::Smoke => Budget { repetitions: 1, seconds: 0.1, retries: 0 },
+        Effort::Quick => Budget { repetitions: 3, seconds: 0.5, retries: 1 },
+        Effort::Full => Budget { repetitions: 9, seconds: 2.0, retries: 3 },
     };
     Ok(Plan { peers, cases, budget })
 }
