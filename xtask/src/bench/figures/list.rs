@@ -38,6 +38,9 @@ const ALONE: Scenario = Scenario {
 
 const SHORT: Load = Load { name: "alone", mix: "25", requests: Some(1_000), ..LOAD };
 
+/// How much earlier the long requests come.
+pub(super) const HEAD_START: Duration = Duration::from_millis(100);
+
 /// Short requests come when the queue is full of long ones.
 const QUEUE: Scenario = Scenario {
     name: "fib(25) behind 32 × fib(38)",
@@ -45,7 +48,7 @@ const QUEUE: Scenario = Scenario {
         Step::Loads(&[SHORT]),
         Step::Loads(&[
             Load { name: "long", mix: "38", connections: 32, requests: Some(32), ..LOAD },
-            Load { name: "beside", after: Duration::from_millis(100), ..SHORT },
+            Load { name: "beside", after: HEAD_START, ..SHORT },
         ]),
     ],
     weight: 1,
@@ -127,6 +130,7 @@ pub(super) fn all() -> Vec<Figure> {
         Figure::new(&LONG, metric::MEAN, DEFAULT, AtMost(1.0 / 2.0)).against(Go),
         Figure::new(&QUEUE, metric::WAIT_P99, SRPT, AtMost(1_000.0)),
         Figure::new(&QUEUE, metric::LONG_DONE, SRPT, AtMost(1.05)).against(FIFO),
+        Figure::new(&QUEUE, metric::ALL_DONE, SRPT, AtMost(1.05)).against(FIFO),
         Figure::new(&BATCH, metric::SLOWDOWN, SRPT, AtMost(1.0)).against(FIFO),
         Figure::new(&BATCH, metric::SLOWDOWN, SRPT, AtMost(1.0)).against(ROUND_ROBIN),
         Figure::new(&RESETS, metric::RESET_MS, DEFAULT, AtMost(10.0)),

@@ -3,7 +3,10 @@
 use fib_client::report::{ClassReport, Latency, Report};
 
 use crate::{
-    bench::record::{Cell, Counters, Endings},
+    bench::{
+        figures::list::HEAD_START,
+        record::{Cell, Counters, Endings},
+    },
     tools::to_f64,
 };
 
@@ -42,6 +45,12 @@ pub(super) const LONG_RATE: Metric =
 /// How long the last of the long requests took.
 pub(super) const LONG_DONE: Metric =
     Metric::new("all long done, s", 3, |cell| Some(report(cell, "long")?.elapsed_s));
+
+/// How long everything took, the short requests too.
+pub(super) const ALL_DONE: Metric = Metric::new("everything done, s", 3, |cell| {
+    let (long, beside) = (report(cell, "long")?, report(cell, "beside")?);
+    Some(long.elapsed_s.max(HEAD_START.as_secs_f64() + beside.elapsed_s))
+});
 
 /// What long requests add to the latency of short ones.
 pub(super) const WAIT_P99: Metric = Metric::new("p99 minus p99 alone, µs", 0, |cell| {
