@@ -97,8 +97,12 @@ pub(crate) fn all(sh: &Shell, programs: &Programs) -> Result<Vec<Peer>> {
 }
 
 fn combination(programs: &Programs, strategy: &str, compute: &str) -> Peer {
-    let name = format!("fib-server, {strategy} + {compute}");
-    fib_server(programs, name, &["--strategy", strategy, "--compute", compute])
+    let flags = ["--strategy", strategy, "--compute", compute];
+    fib_server(programs, name_of(strategy, compute), &flags)
+}
+
+pub(crate) fn name_of(strategy: &str, compute: &str) -> String {
+    format!("fib-server, {strategy} + {compute}")
 }
 
 /// Ours with these flags. It makes every call of the recursion, as the others do.

@@ -35,6 +35,10 @@ pub(super) fn keep(record: &Record, sheet: &Sheet, sh: &Shell, host: &str) -> Re
         let place = workspace().join(document);
         replace_between_markers(&place, sheet.name, &sheet.markdown(record))?;
     }
+    for excerpt in &sheet.excerpts {
+        let place = workspace().join(excerpt.document);
+        replace_between_markers(&place, &excerpt.name, &excerpt.markdown())?;
+    }
     cmd!(sh, "git status --short -- bench README.md docs").quiet().run()?;
     say(&format!("kept: {}", folder.display()));
     Ok(())

@@ -17,30 +17,48 @@ pub(super) struct Sheet {
     pub(super) header: &'static [&'static str],
     pub(super) rows: Vec<Vec<String>>,
     pub(super) legend: &'static str,
+    pub(super) excerpts: Vec<Excerpt>,
+}
+
+/// Some of it, where a document speaks of nothing else.
+#[derive(Debug)]
+pub(super) struct Excerpt {
+    pub(super) document: &'static str,
+    /// The name of its place there.
+    pub(super) name: String,
+    pub(super) header: Vec<&'static str>,
+    pub(super) rows: Vec<Vec<String>>,
 }
 
 impl Sheet {
     #[expect(clippy::print_stdout, reason = "the table is the task's result")]
     pub(super) fn print(&self, record: &Record) {
-        let mut table = self.table(presets::UTF8_FULL_CONDENSED);
+        let mut table = table(presets::UTF8_FULL_CONDENSED, self.header, &self.rows);
         table.set_content_arrangement(ContentArrangement::Dynamic);
         println!("{table}\n{}{}\n\n{}.", absences(record), self.legend, steal::told(record));
     }
 
     /// The same in Markdown, with the machine that it is true of.
     pub(super) fn markdown(&self, record: &Record) -> String {
-        let (table, absences) = (self.table(presets::ASCII_MARKDOWN), absences(record));
+        let table = table(presets::ASCII_MARKDOWN, self.header, &self.rows);
+        let absences = absences(record);
         format!("{table}\n\n{absences}{}\n\n{}\n", self.legend, circumstances(record))
     }
+}
 
-    fn table(&self, preset: &str) -> Table {
-        let mut table = Table::new();
-        table.load_preset(preset).set_header(self.header).add_rows(&self.rows);
-        for column in table.column_iter_mut().skip(1) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-        table
+impl Excerpt {
+    pub(super) fn markdown(&self) -> String {
+        format!("{}\n", table(presets::ASCII_MARKDOWN, &self.header, &self.rows))
     }
+}
+
+fn table(preset: &str, header: &[&str], rows: &[Vec<String>]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(preset).set_header(header).add_rows(rows);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
 }
 
 /// Why some could not take part, a paragraph each.

@@ -1,5 +1,7 @@
 //! The result as one table: a row for each server, the median of its repetitions in each column.
 
+use std::ops::RangeInclusive;
+
 use anyhow::Result;
 use fib_client::report::{Latency, Report};
 use xshell::Shell;
@@ -9,12 +11,12 @@ use crate::{
         plan::{Budget, Case, Effort, Plan, is_wanted},
         record::{Cell, Participant, Record},
         scenario::{CANARY, LONG, ONE_CLIENT, Scenario, TABLE, THREE_CLIENTS},
-        sheet::Sheet,
+        sheet::{Excerpt, Sheet},
         statistics::Values,
     },
     build::Programs,
     flags::BenchArgs,
-    peers,
+    peers::{self, COMPUTES, STRATEGIES},
     tools::to_f64,
 };
 
@@ -60,6 +62,23 @@ pub(super) fn sheet(record: &Record, _args: &BenchArgs) -> Sheet {
         header: &HEADER,
         rows: record.servers.iter().map(|server| row(record, server)).collect(),
         legend: LEGEND,
+        excerpts: STRATEGIES.map(|strategy| excerpt(record, strategy)).into(),
+    }
+}
+
+/// One strategy with every way to compute, and the columns in which they differ.
+fn excerpt(record: &Record, strategy: &str) -> Excerpt {
+    const COLUMNS: RangeInclusive<usize> = 4..=10;
+    let row = |compute: &str| {
+        let name = peers::name_of(strategy, compute);
+        let server = record.servers.iter().find(|it| it.name == name)?;
+        Some([&[format!("`{compute}`")], &row(record, server)[COLUMNS]].concat())
+    };
+    Excerpt {
+        document: "docs/strategies.md",
+        name: strategy.to_owned(),
+        header: [&["`--compute`"], &HEADER[COLUMNS]].concat(),
+        rows: COMPUTES.into_iter().filter_map(row).collect(),
     }
 }
 

@@ -97,6 +97,7 @@ pub(super) fn sheet(record: &Record, args: &BenchArgs) -> Sheet {
         header: &HEADER,
         rows: wanted(&args.only).map(|figure| figure.row(record)).collect(),
         legend: LEGEND,
+        excerpts: Vec::new(),
     }
 }
 
