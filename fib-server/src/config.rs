@@ -40,7 +40,7 @@ pub struct Config {
 
 /// Flags that contradict each other, or a value that cannot be meant.
 #[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ConfigError {
     /// The recursion of this n would not end, and its cost not fit a word.
     #[error(

@@ -56,7 +56,6 @@ fn serve(mut config: Config) -> Result<()> {
     if let Some(cores) = config.cores {
         cores::limit_to(cores)?;
     }
-    config.strategy.check().with_context(|| format!("--strategy {}", config.kind))?;
     connection::reserve_descriptors(config.max_connections, config.compute.descriptors())?;
     let sockets = config.strategy.sockets_per_address();
     let bind = |address| Listener::bind(address, sockets).context("listening");

@@ -98,7 +98,7 @@ os.execv(sys.argv[1], sys.argv[1:])
         return crate::support::skip("python3 is missing: apt-get install python3");
     };
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(stderr.contains("--strategy io-uring: no io_uring"), "{stderr}");
     assert!(stderr.contains("forbids it") || stderr.contains("io_uring_disabled is"), "{stderr}");
     assert!(stderr.contains("--strategy coroutines does without"), "{stderr}");
@@ -195,6 +195,7 @@ fn unix_sockets_and_several_listeners_work() {
         // A file that a killed server leaves behind does not keep the next one from starting.
         drop(Server::run(&flags));
         assert!(fs::metadata(&path).is_ok(), "it was killed");
+        wait_until("its children are gone, too", || UnixStream::connect(&path).is_err());
         let server = Server::run(&flags);
         assert_eq!(server.connect().ask("30"), "832040");
         let mut socket = UnixStream::connect(&path).unwrap();

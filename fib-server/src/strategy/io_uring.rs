@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use rustix::{
     event::{EventfdFlags, eventfd},
     io::{Errno, write},
@@ -33,7 +33,7 @@ use crate::{
     listener::{Accepted, Listener, Shortage, admit_accepted, is_short_of_resources},
     session::{CHUNK_LEN, Session},
     strategy::{
-        Strategy,
+        BuildError, Strategy,
         conversation::{self, Received, Stream},
         executor::{Executor, Pauses},
     },
@@ -52,24 +52,29 @@ const SEND_LEN: usize = 64 * 1024;
 
 /// Serves all clients by coroutines on the thread that calls it, over `io_uring`.
 #[derive(Clone, Copy, Debug)]
-pub struct IoUring;
+pub struct IoUring(());
 
-impl Strategy for IoUring {
-    fn check(&self) -> Result<()> {
-        set_up().map(drop)
-    }
-
-    fn serve(self: Box<Self>, listeners: Vec<Listener>, context: &Arc<Context>) -> Result<()> {
-        let waits = Waits::new(set_up()?);
-        EventLoop::new(listeners, &waits, context).context("creating the event loop")?.run()
+impl IoUring {
+    /// Asks the kernel for a ring, to know whether it gives one.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not.
+    pub fn new() -> Result<Self, BuildError> {
+        match Ring::<About>::new() {
+            Ok(_) => Ok(Self(())),
+            Err(error) => Err(BuildError::NoIoUring {
+                reason: format!("no io_uring ({error}): {}", why_not(&error)),
+            }),
+        }
     }
 }
 
-fn set_up() -> Result<Ring<About>> {
-    Ring::new().map_err(|error| {
-        let why = why_not(&error);
-        anyhow!("no io_uring ({error}): {why}; --strategy coroutines does without")
-    })
+impl Strategy for IoUring {
+    fn serve(self: Box<Self>, listeners: Vec<Listener>, context: &Arc<Context>) -> Result<()> {
+        let waits = Waits::new(Ring::new().context("creating the ring")?);
+        EventLoop::new(listeners, &waits, context).context("creating the event loop")?.run()
+    }
 }
 
 fn why_not(error: &io::Error) -> String {

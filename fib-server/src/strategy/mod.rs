@@ -44,15 +44,6 @@ pub trait Strategy: fmt::Debug + Send {
         1
     }
 
-    /// Asks the system for what the strategy needs, before anybody is told that it serves.
-    ///
-    /// # Errors
-    ///
-    /// Where the system lacks it.
-    fn check(&self) -> Result<()> {
-        Ok(())
-    }
-
     /// How many other processes serve the clients and compute for them, if not this one.
     fn processes(&self) -> Option<NonZeroUsize> {
         None
@@ -100,7 +91,7 @@ pub struct Knobs {
 
 /// A strategy that does not exist here, or a knob that it has no use for.
 #[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum BuildError {
     /// The number of its threads is no choice.
     #[error("--io-threads has no meaning with --strategy {strategy}: it has no pool of threads")]
@@ -113,6 +104,12 @@ pub enum BuildError {
     OnlyLinux {
         /// The strategy.
         strategy: StrategyKind,
+    },
+    /// The kernel does not give what it is made of.
+    #[error("--strategy io-uring: {reason}; --strategy coroutines does without")]
+    NoIoUring {
+        /// Why not, as far as that can be known.
+        reason: String,
     },
 }
 
@@ -132,7 +129,7 @@ impl StrategyKind {
             Self::ThreadPerCore => Box::new(ThreadPerCore::new(knobs.io_threads.take())),
             Self::Coroutines => Box::new(Coroutines),
             #[cfg(target_os = "linux")]
-            Self::IoUring => Box::new(IoUring),
+            Self::IoUring => Box::new(IoUring::new()?),
             #[cfg(not(target_os = "linux"))]
             Self::IoUring => return Err(BuildError::OnlyLinux { strategy: self }),
             Self::Prefork => Box::new(Prefork::new(knobs.io_threads.take())),
