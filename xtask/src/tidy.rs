@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{peers::STRATEGIES, tools::workspace};
+use crate::{
+    peers::{COMPUTES, STRATEGIES},
+    tools::workspace,
+};
 
 /// Rust sources of the workspace, and the fuzz targets.
 fn sources() -> Vec<PathBuf> {
@@ -69,10 +72,23 @@ fn every_strategy_is_told_of() {
             );
         }
         assert!(STRATEGIES.contains(&flag.as_str()), "the bench has no row of {flag}");
+        let place = format!("<!-- {flag}: begin -->");
+        assert!(read(&documents[1].1).contains(&place), "the bench cannot tell of {flag}");
         let row = format!("{noun} \"{flag}\"");
         assert!(conformance.contains(&row), "the conformance suite does not run {flag}");
     }
-    assert!(strategies >= 3);
+    assert_eq!(strategies, STRATEGIES.len(), "the bench has a row of what there is not");
+}
+
+/// Each way to compute has one name, too.
+#[test]
+fn every_compute_is_a_file() {
+    let folder = workspace().join("fib-server/src/compute");
+    for compute in COMPUTES {
+        let files =
+            [folder.join(compute).with_extension("rs"), folder.join(compute).join("mod.rs")];
+        assert!(files.iter().any(|file| file.exists()), "there is no {compute}");
+    }
 }
 
 /// The libraries that everything builds on do no I/O and read no clock.
