@@ -1,7 +1,9 @@
 //! One loaded connection without its socket: what to send, and what to think of what comes.
 //!
 //! Replies come in the order of the requests, so the next byte is known beforehand. A right reply
-//! is compared as it arrives, however long it is, and never stored.
+//! is compared as it arrives, however long it is, and never stored. Requests that were sent at once
+//! are kept as one batch, and so are the right replies to them: a deep pipeline costs the client
+//! little more than the comparison.
 
 use std::{collections::VecDeque, time::Instant};
 
@@ -13,17 +15,20 @@ use crate::load::{Failure, plan::Script};
 /// How much of a reply that is not the expected one is kept, to tell what it is.
 const ODD_REPLY_MAX: usize = 512;
 
-/// A request without its reply.
-#[derive(Clone, Copy, Debug)]
-struct Pending {
-    class: usize,
-    sent_at: Instant,
+/// Requests for the same, sent at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Batch {
+    pub(super) class: usize,
+    pub(super) sent_at: Instant,
+    pub(super) count: usize,
 }
 
 /// The state of one connection's requests.
 #[derive(Debug)]
 pub(super) struct Conversation {
-    in_flight: VecDeque<Pending>,
+    /// Without their replies; no batch is empty.
+    pending: VecDeque<Batch>,
+    in_flight: usize,
     /// How many bytes of the oldest request's expected reply have arrived.
     matched: usize,
     /// The beginning of the reply that arrives instead, if it is not the expected one.
@@ -33,12 +38,12 @@ pub(super) struct Conversation {
     got_reply: bool,
 }
 
-/// What became of one request.
+/// What became of the oldest requests.
 #[derive(Debug)]
 pub(super) enum Verdict {
-    /// Its reply is right.
-    Right { class: usize, sent_at: Instant },
-    /// Its reply is something else.
+    /// The replies to all of these are right.
+    Right(Batch),
+    /// The reply to one is something else.
     Wrong { failure: Failure, found: Quote },
     /// No further reply can be told from another: the connection must be given up.
     Lost { failure: Failure, found: Quote },
@@ -49,7 +54,8 @@ impl Conversation {
     pub(super) fn new(depth: usize, scripts: &[Script]) -> Self {
         let longest = scripts.iter().map(|script| script.request.len()).max().unwrap_or_default();
         Self {
-            in_flight: VecDeque::with_capacity(depth),
+            pending: VecDeque::with_capacity(depth),
+            in_flight: 0,
             matched: 0,
             odd: None,
             output: Vec::with_capacity(depth * longest),
@@ -57,17 +63,24 @@ impl Conversation {
         }
     }
 
-    pub(super) fn ask(&mut self, class: usize, script: &Script, now: Instant) {
-        self.output.extend_from_slice(&script.request);
-        self.in_flight.push_back(Pending { class, sent_at: now });
+    pub(super) fn ask(&mut self, batch: Batch, script: &Script) {
+        for _ in 0..batch.count {
+            self.output.extend_from_slice(&script.request);
+        }
+        self.in_flight += batch.count;
+        let Batch { class, sent_at, count } = batch;
+        match self.pending.back_mut() {
+            Some(last) if last.class == class && last.sent_at == sent_at => last.count += count,
+            _ => self.pending.push_back(batch),
+        }
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        self.in_flight.len()
+        self.in_flight
     }
 
     pub(super) fn oldest(&self) -> Option<Instant> {
-        self.in_flight.front().map(|pending| pending.sent_at)
+        self.pending.front().map(|batch| batch.sent_at)
     }
 
     pub(super) fn got_reply(&self) -> bool {
@@ -86,16 +99,17 @@ impl Conversation {
         }
     }
 
-    /// Takes bytes from `input` up to the end of one reply. `None` when they end before it does.
+    /// Takes bytes from `input` up to the end of a reply, or of as many right ones as can be judged
+    /// together. `None` when they end before it does.
     pub(super) fn receive(&mut self, input: &mut &[u8], scripts: &[Script]) -> Option<Verdict> {
         if input.is_empty() {
             return None;
         }
-        let Some(&Pending { class, sent_at }) = self.in_flight.front() else {
+        let Some(&Batch { class, sent_at, count }) = self.pending.front() else {
             return Some(Verdict::Lost { failure: Failure::Unsolicited, found: Quote::new(input) });
         };
         if self.odd.is_none() {
-            let reply = &scripts[class].reply;
+            let reply = &*scripts[class].reply;
             let rest = &reply[self.matched..];
             let len = rest.len().min(input.len());
             if input[..len] == rest[..len] {
@@ -104,9 +118,10 @@ impl Conversation {
                 if self.matched < reply.len() {
                     return None;
                 }
-                self.close_reply();
+                let count = 1 + take_equal(input, reply, count - 1);
+                self.close_replies(count);
                 self.got_reply = true;
-                return Some(Verdict::Right { class, sent_at });
+                return Some(Verdict::Right(Batch { class, sent_at, count }));
             }
             self.odd = Some(reply[..self.matched.min(ODD_REPLY_MAX)].to_vec());
         }
@@ -122,7 +137,7 @@ impl Conversation {
         *input = end.map_or(&[], |end| &input[end + 1..]);
         let (failure, found) = (Failure::of_reply(odd), Quote::new(odd));
         if end.is_some() {
-            self.close_reply();
+            self.close_replies(1);
             Some(Verdict::Wrong { failure, found })
         } else if odd.len() >= ODD_REPLY_MAX {
             Some(Verdict::Lost { failure, found })
@@ -131,9 +146,24 @@ impl Conversation {
         }
     }
 
-    fn close_reply(&mut self) {
-        self.in_flight.pop_front();
+    /// The oldest requests, of one batch, have had their replies.
+    fn close_replies(&mut self, count: usize) {
+        if let Some(oldest) = self.pending.front_mut() {
+            oldest.count -= count;
+            if oldest.count == 0 {
+                self.pending.pop_front();
+            }
+        }
+        self.in_flight -= count;
         self.matched = 0;
         self.odd = None;
     }
+}
+
+/// Takes whole replies from the front of `input`, at most so many, and says how many there were.
+fn take_equal(input: &mut &[u8], reply: &[u8], most: usize) -> usize {
+    let replies = input.chunks_exact(reply.len()).take(most);
+    let count = replies.take_while(|&found| found == reply).count();
+    *input = &input[count * reply.len()..];
+    count
 }

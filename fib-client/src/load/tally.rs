@@ -56,9 +56,10 @@ impl Tally {
         self.failures.iter().map(wrong).sum()
     }
 
-    pub(super) fn record(&mut self, class: usize, latency: Duration) {
+    /// So many replies of a class that took equally long.
+    pub(super) fn record(&mut self, class: usize, latency: Duration, count: u64) {
         let nanos = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
-        self.latencies[class].saturating_record(nanos);
+        self.latencies[class].saturating_record_n(nanos, count);
     }
 
     pub(super) fn add(&mut self, other: &Self) {

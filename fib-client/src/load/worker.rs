@@ -18,7 +18,7 @@ use crate::{
     dial::Target,
     load::{
         Failure, Plan, Tally, Until,
-        conversation::{Conversation, Verdict},
+        conversation::{Batch, Conversation, Verdict},
         plan::Script,
     },
 };
@@ -265,11 +265,14 @@ impl Line {
     /// Keeps as many requests under way as the plan wants.
     fn fill(&mut self, traffic: &mut Traffic) -> Result<(), Loss> {
         let missing = traffic.depth.saturating_sub(self.conversation.in_flight());
-        if missing > 0 && traffic.budget > 0 {
-            let now = Instant::now();
-            for _ in 0..missing {
-                let Some(class) = traffic.next_class() else { break };
-                self.conversation.ask(class, &traffic.scripts[class], now);
+        let mut wanted = traffic.claim(missing);
+        if wanted > 0 {
+            let sent_at = Instant::now();
+            while wanted > 0 {
+                let (class, count) = traffic.draw.next(wanted);
+                let batch = Batch { class, sent_at, count };
+                self.conversation.ask(batch, &traffic.scripts[class]);
+                wanted -= count;
             }
         }
         self.flush()
@@ -297,32 +300,37 @@ impl Line {
 }
 
 impl Traffic {
-    fn next_class(&mut self) -> Option<usize> {
-        self.budget = self.budget.checked_sub(1)?;
-        Some(self.draw.next())
+    /// As many of so many requests as may still be sent.
+    fn claim(&mut self, wanted: usize) -> usize {
+        let granted = usize::try_from(self.budget).map_or(wanted, |budget| budget.min(wanted));
+        self.budget -= granted as u64;
+        granted
     }
 
     fn judge(&mut self, verdict: &Verdict, now: Instant) -> Result<(), Loss> {
         match *verdict {
-            Verdict::Right { class, sent_at } => {
+            Verdict::Right(Batch { class, sent_at, count }) => {
                 let latency = now.duration_since(sent_at);
-                self.tally.record(class, latency);
+                self.tally.record(class, latency, count as u64);
                 if let Some(each_reply) = &self.each_reply {
-                    // Whoever listened may have stopped; the load goes on.
-                    let _ = each_reply.send(latency);
+                    for _ in 0..count {
+                        // Whoever listened may have stopped; the load goes on.
+                        let _ = each_reply.send(latency);
+                    }
                 }
+                self.replies += count as u64;
             }
             Verdict::Wrong { failure, found } => {
                 self.tally.failures.record(failure, || found.to_string());
+                self.replies += 1;
             }
             Verdict::Lost { failure, found } => return Err((failure, found.to_string())),
         }
-        self.replies += 1;
         Ok(())
     }
 }
 
-/// Draws the class of each request: at random by weight, and for a single class not at all.
+/// Draws the classes of requests: at random by weight, and for a single class not at all.
 #[derive(Debug)]
 struct Draw {
     rng: Rng,
@@ -341,12 +349,13 @@ impl Draw {
         Self { rng, bounds: weights.scan(0, sum).collect() }
     }
 
-    fn next(&mut self) -> usize {
+    /// The class of the next requests, and how many of so many they are.
+    fn next(&mut self, wanted: usize) -> (usize, usize) {
         match self.bounds.as_slice() {
-            [] | [_] => 0,
+            [] | [_] => (0, wanted),
             [.., total] => {
                 let drawn = self.rng.u64(..total);
-                self.bounds.partition_point(|&bound| bound <= drawn)
+                (self.bounds.partition_point(|&bound| bound <= drawn), 1)
             }
         }
     }
