@@ -120,6 +120,7 @@ impl Session {
     /// The next request to be answered. `None` until there is more input or less output.
     ///
     /// Lines that are no request are answered here.
+    #[inline]
     pub fn next_request(&mut self) -> Option<Request> {
         while self.input_state != InputState::Closed && !self.output_is_high() {
             match self.decoder.decode(&self.input[self.taken..]) {
@@ -148,6 +149,8 @@ impl Session {
     }
 
     /// Answers the request that was given out last.
+    #[expect(clippy::inline_always, reason = "measured: a tenth of what a cheap request costs")]
+    #[inline(always)]
     pub fn answer(&mut self, outcome: &Outcome) {
         debug_assert!(self.in_progress, "a request is answered once");
         self.in_progress = false;
@@ -216,6 +219,7 @@ impl Session {
         RequestCounts { cancelled: cancelled + u64::from(self.in_progress), ..self.counts }
     }
 
+    #[cold]
     fn refuse(&mut self, error: &RequestError) {
         self.reply_error(error.code(), error);
         if matches!(error, RequestError::TooLong { .. }) {
@@ -224,6 +228,7 @@ impl Session {
     }
 
     /// A line without an end is not a request, but its sender deserves to know.
+    #[cold]
     fn close_input(&mut self) {
         if let Some(error) = self.decoder.decode_rest(&self.input[self.taken..]) {
             self.counts.requests += 1;
@@ -237,6 +242,7 @@ impl Session {
         self.forget_all_input();
     }
 
+    #[cold]
     fn reply_error(&mut self, code: ErrorCode, text: impl std::fmt::Display) {
         encode_error(code, &text, &mut self.output);
         self.counts.err += 1;

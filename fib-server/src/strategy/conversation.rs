@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use fib_proto::Request;
 use rustix::{
     io::Errno,
     net::{RecvFlags, recv},
@@ -18,7 +19,7 @@ use socket2::Socket;
 use tracing::warn;
 
 use crate::{
-    compute::{Outcome, Refusal, Started},
+    compute::{Compute, Outcome, Refusal, Started},
     connection::{Client, Connection},
     context::Context,
     session::{CHUNK_LEN, Session},
@@ -125,31 +126,49 @@ async fn answer_all(
     client: &Client,
     context: &Context,
 ) -> io::Result<()> {
-    let (mut turn_began, mut answered) = (session.received_at(), 0_u32);
-    while let Some(request) = session.next_request() {
-        answered += 1;
-        if answered % REQUESTS_BETWEEN_GLANCES == 0 && turn_began.elapsed() > TURN {
+    let compute = context.compute();
+    let mut turn_began = session.received_at();
+    while let Some(pause) = answer_cheap(session, compute) {
+        if turn_began.elapsed() > TURN {
             stream.yield_now().await;
             turn_began = Instant::now();
         }
-        let compute = context.compute();
-        let outcome = match compute.at_once(request.n) {
-            Some(outcome) => outcome,
-            None => match compute.start(request.n, client, session.received_at()) {
+        if let Pause::Costly(request) = pause {
+            let outcome = match compute.start(request.n, client, session.received_at()) {
                 Ok(started) => {
                     // Earlier answers must not wait for a later one.
                     stream.send(session).await?;
                     finish(started, stream).await
                 }
                 Err(refusal) => Err(refusal),
-            },
-        };
-        session.answer(&outcome);
-        if outcome == Err(Refusal::ClientGone) {
-            return Err(io::ErrorKind::ConnectionReset.into());
+            };
+            session.answer(&outcome);
+            if outcome == Err(Refusal::ClientGone) {
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
         }
     }
     Ok(())
+}
+
+/// Why requests are not answered in one go.
+enum Pause {
+    /// It is time to look at the clock.
+    Glance,
+    /// This one is not cheap.
+    Costly(Request),
+}
+
+/// Answers requests that are cheap, as long as they are. `None` when there are no more.
+fn answer_cheap(session: &mut Session, compute: &Compute) -> Option<Pause> {
+    for _ in 0..REQUESTS_BETWEEN_GLANCES {
+        let request = session.next_request()?;
+        match compute.at_once(request.n) {
+            Some(outcome) => session.answer(&outcome),
+            None => return Some(Pause::Costly(request)),
+        }
+    }
+    Some(Pause::Glance)
 }
 
 async fn finish(started: Started, stream: &mut impl Stream) -> Outcome {
