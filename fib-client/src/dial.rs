@@ -7,6 +7,7 @@ use std::{
 };
 
 use fib_proto::Address;
+use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 /// An address that names are already looked up for, so that connecting again costs no query.
@@ -29,7 +30,7 @@ impl Target {
 
     /// Connects to the first candidate that answers.
     pub(crate) fn connect(&self, timeout: Duration) -> io::Result<Socket> {
-        let mut result = Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+        let mut result = Err(no_address());
         for address in &self.candidates {
             result = connect_to(address, timeout);
             if result.is_ok() {
@@ -40,10 +41,42 @@ impl Target {
     }
 }
 
+impl Target {
+    /// Begins to connect to the first candidate that can be tried; the socket does not block.
+    pub(crate) fn begin_to_connect(&self) -> io::Result<Socket> {
+        let mut result = Err(no_address());
+        for address in &self.candidates {
+            result = begin_to_connect_to(address);
+            if result.is_ok() {
+                break;
+            }
+        }
+        result
+    }
+}
+
+fn begin_to_connect_to(address: &SockAddr) -> io::Result<Socket> {
+    let socket = open(address)?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(address) {
+        Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => Err(error),
+        _ => Ok(socket),
+    }
+}
+
+fn no_address() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "the name has no address")
+}
+
 fn connect_to(address: &SockAddr, timeout: Duration) -> io::Result<Socket> {
+    let socket = open(address)?;
+    socket.connect_timeout(address, timeout)?;
+    Ok(socket)
+}
+
+fn open(address: &SockAddr) -> io::Result<Socket> {
     let domain = address.as_socket().map_or(Domain::UNIX, Domain::for_address);
     let socket = Socket::new(domain, Type::STREAM, None)?;
-    socket.connect_timeout(address, timeout)?;
     if domain != Domain::UNIX {
         socket.set_tcp_nodelay(true)?;
     }

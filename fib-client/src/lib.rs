@@ -1,7 +1,8 @@
 //! Asks a Fibonacci server, and loads it.
 //!
 //! [`Connection`] is a client as a program uses it: it asks, pipelines, and gives up in time.
-//! [`load`] makes many requests and measures their replies; [`report`] tells what they say.
+//! [`load`] makes many requests and measures their replies; [`report`] tells what they say;
+//! [`study`] answers questions that take several loads.
 //!
 //! # Example
 //!
@@ -20,7 +21,9 @@
 
 mod connection;
 mod dial;
+mod host;
 pub mod load;
 pub mod report;
+pub mod study;
 
 pub use connection::{ClientError, Connection, Options};

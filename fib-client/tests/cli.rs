@@ -105,11 +105,11 @@ fn perf2_prints_a_rate_each_second() {
 fn json_is_all_that_stdout_gets() {
     let output = run(&honest(), &["perf", "--requests", "2000", "--json", "-"]);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(report["schema_version"], 1);
+    assert_eq!(report["schema_version"], 2);
     assert_eq!(report["replies"], 2000);
     assert!(
-        report["latency"]["p99_ns"].as_u64().unwrap()
-            >= report["latency"]["p50_ns"].as_u64().unwrap()
+        report["latency"]["response"]["p99_ns"].as_u64().unwrap()
+            >= report["latency"]["response"]["p50_ns"].as_u64().unwrap()
     );
     assert!(text(&output.stderr).contains("replies      2000"));
 }
@@ -136,5 +136,5 @@ fn an_interrupt_still_reports() {
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
-    assert!(text(&output.stdout).contains("latency      p50 "), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("response     p50 "), "{}", text(&output.stdout));
 }

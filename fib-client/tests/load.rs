@@ -19,27 +19,21 @@ use fib_proto::{Address, Dialect};
 
 use crate::support::{answer, honest, serve};
 
-fn plan(address: Address) -> Plan {
+pub(crate) fn plan(address: Address) -> Plan {
     Plan {
-        address,
-        dialect: Dialect::Line,
-        connections: NonZeroUsize::MIN,
-        depth: NonZeroUsize::MIN,
-        threads: NonZeroUsize::MIN,
-        busy_poll: Duration::ZERO,
-        mix: Mix::only(1),
         until: Until::Elapsed(Duration::from_millis(300)),
+        drain: Duration::from_millis(100),
         timeout: Duration::from_secs(10),
-        seed: 0,
+        ..Plan::new(address)
     }
 }
 
-fn run(plan: &Plan) -> Report {
+pub(crate) fn run(plan: &Plan) -> Report {
     let outcome = load::run(plan, &Progress::new(plan), None).expect("it connects");
     Report::new(plan, &outcome)
 }
 
-fn failures(report: &Report) -> Vec<(&str, u64)> {
+pub(crate) fn failures(report: &Report) -> Vec<(&str, u64)> {
     report.failures.iter().map(|failure| (failure.kind.as_str(), failure.count)).collect()
 }
 
@@ -95,7 +89,7 @@ fn wrong_answers_are_counted_by_kind_and_never_timed() {
         let report =
             run(&Plan { until: Until::Requests(10), ..plan(answer(|_| reply.to_owned())) });
         assert_eq!(failures(&report), [(kind, 10)]);
-        assert_eq!((report.replies, report.latency.max_ns), (0, None));
+        assert_eq!((report.replies, report.latency.response.max_ns), (0, None));
     }
 }
 
@@ -143,7 +137,7 @@ fn a_starved_connection_shows() {
         }
     });
     let report = run(&Plan { connections: 3.try_into().unwrap(), ..plan(one_at_a_time) });
-    assert_eq!((report.connections.served, report.in_flight_at_end), (1, 3));
+    assert_eq!((report.connections.served, report.in_flight_at_end), (1, 2));
     assert!(report.to_string().contains("starved      2 connections"), "{report}");
 }
 
@@ -168,10 +162,13 @@ fn the_time_a_server_takes_is_the_time_that_is_told() {
         format!("{line}\n")
     });
     let report = run(&Plan { until: Until::Requests(30), ..plan(slow) });
-    let p50 = Duration::from_nanos(report.latency.p50_ns.unwrap());
+    let p50 = Duration::from_nanos(report.latency.response.p50_ns.unwrap());
     assert!(p50 >= delay, "{p50:?}");
     assert!(report.elapsed_s >= 30.0 * delay.as_secs_f64(), "{report}");
-    assert_eq!(report.latency.p99_ns, None, "30 samples say nothing of the 99th percentile");
+    assert_eq!(
+        report.latency.response.p99_ns, None,
+        "30 samples say nothing of the 99th percentile"
+    );
 }
 
 #[test]

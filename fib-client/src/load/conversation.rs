@@ -15,10 +15,11 @@ use crate::load::{Failure, plan::Script};
 /// How much of a reply that is not the expected one is kept, to tell what it is.
 const ODD_REPLY_MAX: usize = 512;
 
-/// Requests for the same, sent at the same time.
+/// Requests for the same, due and sent at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Batch {
     pub(super) class: usize,
+    pub(super) due: Instant,
     pub(super) sent_at: Instant,
     pub(super) count: usize,
 }
@@ -68,9 +69,9 @@ impl Conversation {
             self.output.extend_from_slice(&script.request);
         }
         self.in_flight += batch.count;
-        let Batch { class, sent_at, count } = batch;
+        let same = |last: &Batch| Batch { count: 0, ..*last } == Batch { count: 0, ..batch };
         match self.pending.back_mut() {
-            Some(last) if last.class == class && last.sent_at == sent_at => last.count += count,
+            Some(last) if same(last) => last.count += batch.count,
             _ => self.pending.push_back(batch),
         }
     }
@@ -81,6 +82,16 @@ impl Conversation {
 
     pub(super) fn oldest(&self) -> Option<Instant> {
         self.pending.front().map(|batch| batch.sent_at)
+    }
+
+    /// The requests without their replies, from the oldest on.
+    pub(super) fn pending(&self) -> impl Iterator<Item = &Batch> {
+        self.pending.iter()
+    }
+
+    /// Whether a part of a reply has arrived.
+    pub(super) fn is_in_mid_reply(&self) -> bool {
+        self.matched > 0 || self.odd.is_some()
     }
 
     pub(super) fn got_reply(&self) -> bool {
@@ -105,11 +116,11 @@ impl Conversation {
         if input.is_empty() {
             return None;
         }
-        let Some(&Batch { class, sent_at, count }) = self.pending.front() else {
+        let Some(&oldest) = self.pending.front() else {
             return Some(Verdict::Lost { failure: Failure::Unsolicited, found: Quote::new(input) });
         };
         if self.odd.is_none() {
-            let reply = &*scripts[class].reply;
+            let reply = &*scripts[oldest.class].reply;
             let rest = &reply[self.matched..];
             let len = rest.len().min(input.len());
             if input[..len] == rest[..len] {
@@ -118,10 +129,10 @@ impl Conversation {
                 if self.matched < reply.len() {
                     return None;
                 }
-                let count = 1 + take_equal(input, reply, count - 1);
+                let count = 1 + take_equal(input, reply, oldest.count - 1);
                 self.close_replies(count);
                 self.got_reply = true;
-                return Some(Verdict::Right(Batch { class, sent_at, count }));
+                return Some(Verdict::Right(Batch { count, ..oldest }));
             }
             self.odd = Some(reply[..self.matched.min(ODD_REPLY_MAX)].to_vec());
         }
@@ -135,7 +146,9 @@ impl Conversation {
         odd.extend_from_slice(&line[..line.len().min(ODD_REPLY_MAX.saturating_sub(odd.len()))]);
         // The whole input is taken up to the LF, of which nothing is kept.
         *input = end.map_or(&[], |end| &input[end + 1..]);
-        let (failure, found) = (Failure::of_reply(odd), Quote::new(odd));
+        let found = Quote::new(odd);
+        let failure =
+            if odd.len() < ODD_REPLY_MAX { Failure::of_reply(odd) } else { Failure::Oversize };
         if end.is_some() {
             self.close_replies(1);
             Some(Verdict::Wrong { failure, found })

@@ -3,28 +3,45 @@
 use std::{collections::BTreeMap, io};
 
 use fib_proto::{ErrorCode, Reply, parse_reply};
+use rustix::io::Errno;
 
 /// How a request, or its connection, failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Failure {
     /// Nobody listens there.
     ConnectRefused,
+    /// The server did not take the connection in time.
+    ConnectTimeout,
+    /// This machine has no port left for another connection there.
+    NoPorts,
+    /// This process, or this machine, may open no more files.
+    FdLimit,
     /// Connecting failed otherwise.
     ConnectFailed,
     /// The server reset the connection.
     Reset,
-    /// The server closed the connection.
+    /// The server closed the connection when it owed no reply.
+    ClosedIdle,
+    /// The server closed the connection instead of replying.
     Closed,
+    /// The server closed the connection in the middle of a reply.
+    ClosedMidReply,
     /// No reply came in time.
     Timeout,
     /// The connection failed otherwise.
     Io,
     /// The request was under way on a connection that was given up for another one's failure.
     Abandoned,
+    /// The request was due, could not be sent, and the next one was due: `--late skip`.
+    Skipped,
+    /// The request was due, and could not be sent in time: `--late shed=...`.
+    Shed,
     /// The reply is a number, and not F(n).
     WrongValue,
     /// The reply is no reply of the protocol.
     Malformed,
+    /// The reply is longer than any that would be right.
+    Oversize,
     /// A reply that nobody asked for.
     Unsolicited,
     /// `ERR parse`.
@@ -49,14 +66,22 @@ impl Failure {
     pub const fn name(self) -> &'static str {
         match self {
             Self::ConnectRefused => "connect-refused",
+            Self::ConnectTimeout => "connect-timeout",
+            Self::NoPorts => "no-ports",
+            Self::FdLimit => "fd-limit",
             Self::ConnectFailed => "connect-failed",
             Self::Reset => "reset",
+            Self::ClosedIdle => "closed-idle",
             Self::Closed => "closed",
+            Self::ClosedMidReply => "closed-mid-reply",
             Self::Timeout => "timeout",
             Self::Io => "io",
             Self::Abandoned => "abandoned",
+            Self::Skipped => "skipped",
+            Self::Shed => "shed",
             Self::WrongValue => "wrong-value",
             Self::Malformed => "malformed",
+            Self::Oversize => "oversize",
             Self::Unsolicited => "unsolicited",
             Self::ServerParse => "server-parse",
             Self::ServerRange => "server-range",
@@ -71,7 +96,7 @@ impl Failure {
     /// Whether the server gave an answer, and not the right one.
     #[must_use]
     pub const fn is_wrong_answer(self) -> bool {
-        matches!(self, Self::WrongValue | Self::Malformed | Self::Unsolicited)
+        matches!(self, Self::WrongValue | Self::Malformed | Self::Oversize | Self::Unsolicited)
     }
 
     /// What is wrong with a reply line that is not the expected one.
@@ -98,9 +123,15 @@ impl Failure {
         }
     }
 
-    pub(super) fn of_connecting(error: &io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::ConnectionRefused => Self::ConnectRefused,
+    /// What is wrong when a connection cannot be made.
+    #[must_use]
+    pub fn of_connecting(error: &io::Error) -> Self {
+        match Errno::from_io_error(error) {
+            Some(Errno::CONNREFUSED) => Self::ConnectRefused,
+            Some(Errno::TIMEDOUT) => Self::ConnectTimeout,
+            Some(Errno::ADDRNOTAVAIL) => Self::NoPorts,
+            Some(Errno::MFILE | Errno::NFILE) => Self::FdLimit,
+            _ if error.kind() == io::ErrorKind::TimedOut => Self::ConnectTimeout,
             _ => Self::ConnectFailed,
         }
     }
@@ -118,14 +149,14 @@ impl Failures {
         self.kinds.iter().map(|(&failure, (count, first))| (failure, *count, first.as_str()))
     }
 
-    pub(super) fn record(&mut self, failure: Failure, describe: impl FnOnce() -> String) {
-        self.kinds.entry(failure).or_insert_with(|| (0, describe())).0 += 1;
-    }
-
-    pub(super) fn record_abandoned(&mut self, requests: u64) {
-        if requests > 0 {
-            let first = || (0, "its connection was given up".to_owned());
-            self.kinds.entry(Failure::Abandoned).or_insert_with(first).0 += requests;
+    pub(super) fn record(
+        &mut self,
+        failure: Failure,
+        count: u64,
+        describe: impl FnOnce() -> String,
+    ) {
+        if count > 0 {
+            self.kinds.entry(failure).or_insert_with(|| (0, describe())).0 += count;
         }
     }
 

@@ -1,22 +1,29 @@
-//! Makes load, and measures it: a closed loop over many connections.
+//! Makes load, and measures it: in a closed loop, or on a schedule, over many connections.
 //!
 //! Each worker thread owns its connections, its histograms and its counters, from the first byte
 //! to the last: nothing is locked, shared or allocated per request. They are added up at the end.
+//!
+//! A reply's time is read once for all replies that one read of the socket brought.
 
 mod conversation;
+mod draw;
 mod failure;
+mod line;
+mod pace;
 mod plan;
+mod poller;
+mod progress;
+mod slot;
 mod tally;
+mod timeline;
+mod traffic;
 mod worker;
 
 use std::{
     io,
-    sync::{
-        atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc,
-    },
+    sync::mpsc,
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use rustix::{
@@ -26,61 +33,44 @@ use rustix::{
 
 pub use self::{
     failure::{Failure, Failures},
-    plan::{Class, Mix, MixError, Plan, Until},
-    tally::Tally,
+    pace::{Arrivals, Late, Pace, Rates, RatesError, Schedule, Stage},
+    plan::{Class, Mix, MixError, Plan, Reconnect, Until},
+    progress::Progress,
+    tally::{Latencies, Tally},
+    timeline::{Timeline, Window},
+    worker::UseOfTime,
 };
-use crate::dial::Target;
+pub(crate) use plan::Script;
+pub(crate) use poller::{Poller, Ready};
+pub(crate) use tally::histogram;
+
+use crate::{dial::Target, host::CpuClock};
+use traffic::Span;
 use worker::Worker;
-
-/// What others can see of a load while it runs, and how they can end it.
-#[derive(Debug, Default)]
-pub struct Progress {
-    replies: Vec<Padded>,
-    stop: AtomicBool,
-}
-
-/// A cache line of its own for each worker's counter: publishing must not slow its neighbour.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Padded(AtomicU64);
-
-impl Progress {
-    /// For the load of this plan.
-    #[must_use]
-    pub fn new(plan: &Plan) -> Self {
-        Self {
-            replies: (0..plan.running_threads()).map(|_| Padded::default()).collect(),
-            stop: AtomicBool::new(false),
-        }
-    }
-
-    /// How many replies came so far, right or wrong.
-    #[must_use]
-    pub fn replies(&self) -> u64 {
-        self.replies.iter().map(|counter| counter.0.load(Ordering::Relaxed)).sum()
-    }
-
-    /// Ends the load soon.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-}
 
 /// What a load found out.
 #[derive(Debug)]
 pub struct Outcome {
-    /// From the first request until the load ended.
+    /// When the measured time began.
+    pub began: SystemTime,
+    /// How long it was.
     pub elapsed: Duration,
     /// The replies and failures of all workers.
     pub tally: Tally,
     /// CPU time of this process meanwhile, in user mode and in the kernel.
     pub cpu: Duration,
+    /// What each worker did with its time.
+    pub workers: Vec<UseOfTime>,
+    /// The share of the CPU time wanted on this machine that its host gave to others.
+    pub stolen: Option<f64>,
+    /// Whether it was stopped before its end.
+    pub interrupted: bool,
 }
 
 /// Runs a plan to its end, or until `progress` is stopped.
 ///
-/// With `each_reply`, the latency of every reply is sent there as it comes: for loads so slow that
-/// a person can read along.
+/// With `each_reply`, the service time of every reply is sent there as it comes: for loads so slow
+/// that a person can read along.
 ///
 /// # Errors
 ///
@@ -95,42 +85,69 @@ pub fn run(
     progress: &Progress,
     each_reply: Option<&mpsc::Sender<Duration>>,
 ) -> io::Result<Outcome> {
-    assert_eq!(progress.replies.len(), plan.running_threads(), "progress of another plan");
+    assert_eq!(progress.workers(), plan.running_threads(), "progress of another plan");
     let target = Target::resolve(&plan.address)?;
     let mut workers = Vec::new();
     for index in 0..plan.running_threads() {
         let worker = Worker::connect(plan, &target, index, each_reply.cloned());
-        workers.push(worker.map_err(name_the_limit)?);
+        workers.push(worker.map_err(|error| name_the_limit(&error))?);
     }
-    let cpu_before = cpu_time();
-    let begin = Instant::now();
-    let ends = drive(workers, progress, begin);
-    let elapsed = ends.iter().map(|(_, end)| *end).max().unwrap_or(begin) - begin;
+    wait_for(plan.start_at, progress);
+    let (clock, cpu_before) = (CpuClock::now(), cpu_time());
+    let (began, span) = (SystemTime::now() + plan.warm_up, Span::new(Instant::now(), plan));
+    progress.begin(span.measured);
+    let ends = drive(workers, progress, span);
     let cpu = cpu_time().saturating_sub(cpu_before);
-    let mut tally = Tally::new(plan.mix.classes().len());
-    for (part, _) in &ends {
+    let end = ends.iter().map(|(_, end, _)| *end).max().unwrap_or(span.measured);
+    let mut tally = Tally::new(plan.mix.classes().len(), plan.window);
+    for (part, ..) in &ends {
         tally.add(part);
     }
-    Ok(Outcome { elapsed, tally, cpu })
+    Ok(Outcome {
+        began,
+        elapsed: end.saturating_duration_since(span.measured),
+        tally,
+        cpu,
+        workers: ends.into_iter().map(|(_, _, use_of_time)| use_of_time).collect(),
+        stolen: clock.and_then(CpuClock::stolen_since),
+        interrupted: progress.is_stopped(),
+    })
+}
+
+/// Sleeps until the moment that several programs agreed on.
+fn wait_for(start: Option<SystemTime>, progress: &Progress) {
+    const NAP: Duration = Duration::from_millis(50);
+    while let Some(left) = start.and_then(|it| it.duration_since(SystemTime::now()).ok())
+        && !left.is_zero()
+        && !progress.is_stopped()
+    {
+        thread::sleep(left.min(NAP));
+    }
 }
 
 /// Tells what to change where the system's own words do not.
-fn name_the_limit(error: io::Error) -> io::Error {
-    match Errno::from_io_error(&error) {
-        Some(Errno::MFILE) => io::Error::other(format!("{error}; ulimit -n bounds --connections")),
-        _ => error,
-    }
+fn name_the_limit(error: &io::Error) -> io::Error {
+    let failure = Failure::of_connecting(error);
+    let advice = match Errno::from_io_error(error) {
+        Some(Errno::MFILE | Errno::NFILE) => "ulimit -n bounds --connections",
+        Some(Errno::ADDRNOTAVAIL) => "net.ipv4.ip_local_port_range bounds --connections",
+        _ => return io::Error::new(error.kind(), format!("{}: {error}", failure.name())),
+    };
+    io::Error::other(format!("{}: {error}; {advice}", failure.name()))
 }
 
 /// Runs the workers side by side, the first one on this thread.
-fn drive(mut workers: Vec<Worker>, progress: &Progress, begin: Instant) -> Vec<(Tally, Instant)> {
+fn drive(
+    mut workers: Vec<Worker>,
+    progress: &Progress,
+    span: Span,
+) -> Vec<(Tally, Instant, UseOfTime)> {
     let others = workers.split_off(1);
-    let run = |(worker, replies): (Worker, &Padded)| worker.run(begin, &replies.0, &progress.stop);
-    let (first_counter, other_counters) = progress.replies.split_at(1);
+    let run = |worker: Worker| worker.run(span, progress);
     thread::scope(|scope| {
-        let others = others.into_iter().zip(other_counters);
-        let threads: Vec<_> = others.map(|other| scope.spawn(move || run(other))).collect();
-        let mut ends: Vec<_> = workers.into_iter().zip(first_counter).map(run).collect();
+        let threads: Vec<_> =
+            others.into_iter().map(|other| scope.spawn(move || run(other))).collect();
+        let mut ends: Vec<_> = workers.into_iter().map(run).collect();
         ends.extend(threads.into_iter().map(|thread| thread.join().expect("a worker panicked")));
         ends
     })

@@ -1,94 +1,82 @@
-//! One thread of a load: its connections, and the readiness loop that drives them.
+//! One thread of a load: its connections, and the loop that drives them.
 
 use std::{
-    io::{self, Read, Write},
-    os::fd::AsRawFd,
-    sync::{
-        atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc,
-    },
+    collections::VecDeque,
+    io, mem,
+    sync::mpsc,
     time::{Duration, Instant},
 };
 
 use fastrand::Rng;
-use mio::{Events, Interest, Poll, Token, unix::SourceFd};
+use hdrhistogram::Histogram;
+use rustix::time::{ClockId, clock_gettime};
 use socket2::Socket;
 
 use crate::{
     dial::Target,
     load::{
-        Failure, Plan, Tally, Until,
-        conversation::{Batch, Conversation, Verdict},
-        plan::Script,
+        Failure, Late, Pace, Plan, Progress, Reconnect, Tally, Until,
+        draw::Draw,
+        line::Line,
+        pace::DueTimes,
+        poller::{Poller, Ready, wake_in_time},
+        slot::{Slot, State, is_decided},
+        tally::{histogram, nanos},
+        traffic::{Loss, Span, Traffic},
     },
 };
 
 /// How often timeouts, reconnects and the wish to stop are looked at.
 const TICK: Duration = Duration::from_millis(20);
 
-/// How long to wait before a failed connection is opened again.
-const RECONNECT_AFTER: Duration = Duration::from_millis(100);
-
-/// How long connecting may take; it holds up the other connections of the thread.
+/// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// A load of so many requests may take as long as it takes.
-const FOREVER: Duration = Duration::from_hours(24 * 365);
 
 /// How much is read from a socket at a time.
 const CHUNK_LEN: usize = 64 * 1024;
 
-/// How many ready connections one wait may report; the next wait reports the others.
-const EVENTS: usize = 256;
-
 /// A thread's share of a load.
 #[derive(Debug)]
 pub(super) struct Worker {
+    index: usize,
     target: Target,
-    until: Until,
+    depth: usize,
     timeout: Duration,
+    drain: Duration,
     busy_poll: Duration,
-    poll: Poll,
+    reconnect: Reconnect,
+    poller: Poller,
     slots: Vec<Slot>,
     traffic: Traffic,
+    demand: Demand,
+    rng: Rng,
+    chunk: Vec<u8>,
+    use_of_time: UseOfTime,
 }
 
-/// A place for a connection, which may be down for a while.
+/// What makes requests due.
 #[derive(Debug)]
-struct Slot {
-    state: State,
-    was_served: bool,
+enum Demand {
+    /// Answers do.
+    Answers,
+    /// Answers do, after a pause: connections that think, in the order in which they will be done.
+    Thought { think: Duration, thinking: VecDeque<(Instant, usize)> },
+    /// A schedule does. Connections with room take turns.
+    Schedule { due: DueTimes, late: Late, free: VecDeque<usize>, touched: Vec<usize> },
 }
 
-#[derive(Debug)]
-enum State {
-    Up(Line),
-    Down { since: Instant },
+/// What a worker did with its time: how far its own numbers can be trusted.
+#[derive(Clone, Debug)]
+pub struct UseOfTime {
+    /// How long it ran.
+    pub elapsed: Duration,
+    /// How much of that it had nothing to do.
+    pub waited: Duration,
+    /// The CPU time of its thread, in user mode and in the kernel.
+    pub cpu: Duration,
+    /// How much later than it wanted to it woke up, in nanoseconds.
+    pub overslept: Histogram<u64>,
 }
-
-/// A connection that is up.
-#[derive(Debug)]
-struct Line {
-    socket: Socket,
-    conversation: Conversation,
-}
-
-/// What the connections of a thread share: what to ask, and what came of it.
-#[derive(Debug)]
-struct Traffic {
-    depth: usize,
-    draw: Draw,
-    scripts: Vec<Script>,
-    /// How many requests may still be sent; counts down in loads of so many requests.
-    budget: u64,
-    /// How many replies came, right or wrong.
-    replies: u64,
-    tally: Tally,
-    each_reply: Option<mpsc::Sender<Duration>>,
-}
-
-/// Why a connection is given up, with the evidence.
-type Loss = (Failure, String);
 
 impl Worker {
     /// Connects this thread's share of the plan's connections.
@@ -103,261 +91,417 @@ impl Worker {
             Until::Elapsed(_) => u64::MAX,
             Until::Requests(requests) => share(requests, threads as u64, index as u64),
         };
-        let classes = plan.mix.classes();
+        let mut rng = Rng::with_seed(plan.seed.wrapping_add(index as u64));
+        let draw = Draw::new(&plan.mix, threads, index, rng.fork());
+        let slots = (index..plan.connections.get()).step_by(threads).count();
         let mut worker = Self {
+            index,
             target: target.clone(),
-            until: plan.until,
+            depth: plan.depth.get(),
             timeout: plan.timeout,
+            drain: plan.drain,
             busy_poll: plan.busy_poll,
-            poll: Poll::new()?,
-            slots: Vec::new(),
-            traffic: Traffic {
-                depth: plan.depth.get(),
-                draw: Draw::new(plan, index),
-                scripts: classes.iter().map(|class| Script::new(class.n, plan.dialect)).collect(),
-                budget,
-                replies: 0,
-                tally: Tally::new(classes.len()),
-                each_reply,
-            },
+            reconnect: plan.reconnect,
+            poller: Poller::new()?,
+            slots: Vec::with_capacity(slots),
+            traffic: Traffic::new(plan, draw, budget, each_reply),
+            demand: Demand::new(plan, index, slots, rng.fork()),
+            rng,
+            chunk: vec![0; CHUNK_LEN],
+            use_of_time: UseOfTime::new(),
         };
-        for _ in (index..plan.connections.get()).step_by(threads) {
-            let line = worker.open(worker.slots.len())?;
-            worker.slots.push(Slot { state: State::Up(line), was_served: false });
+        for at in 0..slots {
+            let before = Instant::now();
+            let socket = worker.target.connect(CONNECT_TIMEOUT)?;
+            worker.traffic.tally.connecting.saturating_record(nanos(before.elapsed()));
+            socket.set_nonblocking(true)?;
+            worker.poller.add(&socket, at)?;
+            worker.slots.push(Slot::new(worker.line(socket)));
         }
         Ok(worker)
     }
 
     /// Drives the load to its end; returns what it counted and when it ended.
-    pub(super) fn run(
-        mut self,
-        begin: Instant,
-        replies: &AtomicU64,
-        stop: &AtomicBool,
-    ) -> (Tally, Instant) {
-        let end = match self.until {
-            Until::Elapsed(duration) => begin + duration,
-            Until::Requests(_) => begin + FOREVER,
-        };
-        let mut chunk = vec![0; CHUNK_LEN];
-        let mut events = Events::with_capacity(EVENTS);
-        let mut next_tick = begin;
-        let mut sleeps_at = begin + self.busy_poll;
-        (0..self.slots.len()).for_each(|at| self.drive(at, Line::fill));
-        loop {
-            let now = Instant::now();
-            if now >= end || self.is_done() || stop.load(Ordering::Relaxed) {
-                return (self.finish(), now.min(end));
+    pub(super) fn run(mut self, span: Span, progress: &Progress) -> (Tally, Instant, UseOfTime) {
+        wake_in_time();
+        let cpu_before = cpu_time_of_thread();
+        self.traffic.span = span;
+        self.traffic.now = Instant::now();
+        if progress.is_watched() {
+            self.traffic.be_watched();
+        }
+        let mut ready = Ready::new();
+        self.begin();
+        let end = self.load(progress, &mut ready);
+        self.use_of_time.elapsed = end.saturating_duration_since(span.begin);
+        self.use_of_time.cpu = cpu_time_of_thread().saturating_sub(cpu_before);
+        let use_of_time = self.use_of_time.clone();
+        let has_sent_all = self.traffic.budget == 0;
+        self.traffic.close();
+        if !progress.is_stopped() {
+            self.wait_for_the_last(end + self.drain, &mut ready);
+        }
+        self.traffic.publish(progress, self.index);
+        (self.finish(end, has_sent_all), end, use_of_time)
+    }
+
+    fn begin(&mut self) {
+        let (begin, slots) = (self.traffic.now, self.slots.len());
+        match &mut self.demand {
+            Demand::Answers => (0..slots).for_each(|at| self.refill(at, begin)),
+            // Not all at once: those who think for long would ever after ask at the same moment.
+            Demand::Thought { think, thinking } => {
+                let phase =
+                    |at: usize| *think * at.try_into().unwrap_or(0) / slots.try_into().unwrap_or(1);
+                thinking.extend((0..slots).map(|at| (begin + phase(at), at)));
             }
-            if now >= next_tick {
-                self.tick(now);
-                next_tick = now + TICK;
+            Demand::Schedule { free, .. } => {
+                free.extend(0..slots);
+                self.slots.iter_mut().for_each(|slot| slot.is_free = true);
             }
-            let sleep = next_tick.min(end).duration_since(now);
-            // An interrupted wait is one without events.
-            let _ = self
-                .poll
-                .poll(&mut events, Some(if now < sleeps_at { Duration::ZERO } else { sleep }));
-            if !self.busy_poll.is_zero() && !events.is_empty() {
-                sleeps_at = Instant::now() + self.busy_poll;
-            }
-            for event in &events {
-                self.drive(event.token().0, |line, traffic| line.exchange(traffic, &mut chunk));
-            }
-            replies.store(self.traffic.replies, Ordering::Relaxed);
         }
     }
 
-    fn open(&self, at: usize) -> io::Result<Line> {
-        let socket = self.target.connect(CONNECT_TIMEOUT)?;
-        socket.set_nonblocking(true)?;
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(at), interest)?;
-        Ok(Line {
-            socket,
-            conversation: Conversation::new(self.traffic.depth, &self.traffic.scripts),
-        })
+    fn load(&mut self, progress: &Progress, ready: &mut Ready) -> Instant {
+        let end = self.traffic.span.end;
+        let mut next_tick = self.traffic.now;
+        let mut sleeps_at = self.traffic.now + self.busy_poll;
+        loop {
+            let now = self.traffic.now;
+            if now >= end || self.is_done() || progress.is_stopped() {
+                return now.min(end);
+            }
+            if now >= next_tick {
+                self.tick(now);
+                self.traffic.publish(progress, self.index);
+                next_tick = now + TICK;
+            }
+            let due = self.send_what_is_due();
+            let wake = due.map_or(next_tick, |due| due.min(next_tick)).min(end);
+            self.wait(ready, wake, self.traffic.now < sleeps_at);
+            if ready.len() > 0 && !self.busy_poll.is_zero() {
+                sleeps_at = self.traffic.now + self.busy_poll;
+            }
+            ready.numbers().for_each(|at| self.serve(at));
+            progress.count(self.index, self.traffic.replies);
+        }
     }
 
-    /// Does something with a connection that is up, and takes it down if that fails.
-    fn drive(&mut self, at: usize, act: impl FnOnce(&mut Line, &mut Traffic) -> Result<(), Loss>) {
+    /// Receives what is still on its way when the load has ended.
+    fn wait_for_the_last(&mut self, deadline: Instant, ready: &mut Ready) {
+        while self.traffic.in_flight > 0 && self.traffic.now < deadline {
+            let tick = (self.traffic.now + TICK).min(deadline);
+            self.wait(ready, tick, false);
+            ready.numbers().for_each(|at| self.serve(at));
+            self.give_up_the_late(self.traffic.now);
+        }
+    }
+
+    fn wait(&mut self, ready: &mut Ready, until: Instant, poll_only: bool) {
+        let before = self.traffic.now;
+        let most = if poll_only { Duration::ZERO } else { until.saturating_duration_since(before) };
+        self.poller.wait(ready, most);
+        let now = Instant::now();
+        self.traffic.now = now;
+        let (slept, found) = (!most.is_zero(), ready.len() > 0);
+        if slept || !found {
+            self.use_of_time.waited += now - before;
+        }
+        if slept && !found {
+            let late = now.saturating_duration_since(until);
+            self.use_of_time.overslept.saturating_record(nanos(late));
+        }
+    }
+
+    /// A connection has something to read, or room to write.
+    fn serve(&mut self, at: usize) {
+        if let State::Opening { .. } = self.slots[at].state {
+            return self.complete(at);
+        }
+        let State::Up(line) = &mut self.slots[at].state else { return };
+        let due = self.traffic.now;
+        let result = match line.receive(&mut self.traffic, &mut self.chunk) {
+            Ok(answered) => {
+                match &mut self.demand {
+                    Demand::Answers => line.ask(&mut self.traffic, due, self.depth),
+                    Demand::Thought { think, thinking } => {
+                        let done = self.traffic.now + *think;
+                        thinking.extend((0..answered).map(|_| (done, at)));
+                    }
+                    Demand::Schedule { .. } => {}
+                }
+                line.flush()
+            }
+            Err(loss) => Err(loss),
+        };
+        match result {
+            Err(loss) => self.lose(at, loss),
+            Ok(()) if self.reconnect != Reconnect::OnError => self.renew(at),
+            Ok(()) => {}
+        }
+        self.offer_room(at);
+    }
+
+    /// In a closed loop, a connection asks again.
+    fn refill(&mut self, at: usize, due: Instant) {
+        let State::Up(line) = &mut self.slots[at].state else { return };
+        line.ask(&mut self.traffic, due, self.depth);
+        if let Err(loss) = line.flush() {
+            self.lose(at, loss);
+        }
+    }
+
+    /// In an open loop, a connection waits for its turn.
+    fn offer_room(&mut self, at: usize) {
+        let Demand::Schedule { free, .. } = &mut self.demand else { return };
         let slot = &mut self.slots[at];
-        let State::Up(line) = &mut slot.state else { return };
-        if let Err((failure, evidence)) = act(line, &mut self.traffic) {
-            slot.was_served |= line.conversation.got_reply();
-            let failures = &mut self.traffic.tally.failures;
-            failures.record(failure, || evidence);
-            failures.record_abandoned(line.conversation.in_flight().saturating_sub(1) as u64);
-            slot.state = State::Down { since: Instant::now() };
+        let State::Up(line) = &slot.state else { return };
+        if !slot.is_free && line.room() > 0 {
+            slot.is_free = true;
+            free.push_back(at);
+        }
+    }
+
+    /// Sends what is due, and says when the next request will be.
+    fn send_what_is_due(&mut self) -> Option<Instant> {
+        match &mut self.demand {
+            Demand::Answers => None,
+            Demand::Thought { .. } => self.send_what_is_thought(),
+            Demand::Schedule { .. } => self.send_what_is_scheduled(),
+        }
+    }
+
+    fn send_what_is_thought(&mut self) -> Option<Instant> {
+        loop {
+            let Demand::Thought { thinking, .. } = &mut self.demand else { return None };
+            let &(done, at) = thinking.front()?;
+            if done > self.traffic.now {
+                return Some(done);
+            }
+            thinking.pop_front();
+            if let State::Up(line) = &mut self.slots[at].state {
+                line.ask(&mut self.traffic, done, 1);
+                if let Err(loss) = line.flush() {
+                    self.lose(at, loss);
+                }
+            }
+        }
+    }
+
+    /// Requests that are due at the same time for the same connection are written at once.
+    fn send_what_is_scheduled(&mut self) -> Option<Instant> {
+        let span = self.traffic.span;
+        let Demand::Schedule { due, late, free, touched } = &mut self.demand else { return None };
+        let next = loop {
+            let Some(moment) = due.peek().map(|it| span.begin + it) else { break None };
+            if moment > self.traffic.now || moment >= span.end {
+                break Some(moment);
+            }
+            let lag = self.traffic.now - moment;
+            let left_out = match late {
+                Late::CatchUp => None,
+                Late::Shed(limit) => (lag > *limit).then_some(Failure::Shed),
+                Late::Skip => {
+                    let next = due.peek_second().map(|it| span.begin + it);
+                    next.is_some_and(|it| it <= self.traffic.now).then_some(Failure::Skipped)
+                }
+            };
+            if let Some(failure) = left_out {
+                due.advance();
+                self.traffic.leave_out(moment);
+                self.traffic.fail(failure, 1, || format!("it was due {lag:.1?} ago"));
+                continue;
+            }
+            let Some(at) = free.pop_front() else { break None };
+            let slot = &mut self.slots[at];
+            slot.is_free = false;
+            let State::Up(line) = &mut slot.state else { continue };
+            due.advance();
+            line.ask(&mut self.traffic, moment, 1);
+            if line.room() > 0 {
+                slot.is_free = true;
+                free.push_back(at);
+            }
+            if touched.last() != Some(&at) {
+                touched.push(at);
+            }
+        };
+        self.flush_touched();
+        next
+    }
+
+    fn flush_touched(&mut self) {
+        let Demand::Schedule { touched, .. } = &mut self.demand else { return };
+        let mut lines = mem::take(touched);
+        for at in lines.drain(..) {
+            let State::Up(line) = &mut self.slots[at].state else { continue };
+            if let Err(loss) = line.flush() {
+                self.lose(at, loss);
+            }
+        }
+        if let Demand::Schedule { touched, .. } = &mut self.demand {
+            *touched = lines; // with the memory that it has
         }
     }
 
     fn tick(&mut self, now: Instant) {
-        let timeout = self.timeout;
+        self.traffic.sample();
+        self.give_up_the_late(now);
         for at in 0..self.slots.len() {
-            self.drive(at, |line, _| line.check_patience(now, timeout));
-            match self.slots[at].state {
-                State::Down { since } if now > since + RECONNECT_AFTER => self.reopen(at),
+            match &self.slots[at].state {
+                State::Opening { since, .. } if now.duration_since(*since) > CONNECT_TIMEOUT => {
+                    let told = format!("not connected within {CONNECT_TIMEOUT:?}");
+                    self.lose(at, (Failure::ConnectTimeout, told));
+                }
+                State::Down { until: Some(until) } if now >= *until => self.open(at),
                 _ => {}
             }
         }
     }
 
-    fn reopen(&mut self, at: usize) {
-        match self.open(at) {
-            Ok(line) => {
-                self.traffic.tally.reconnects += 1;
-                self.slots[at].state = State::Up(line);
-                self.drive(at, Line::fill);
-            }
-            Err(error) => {
-                let failure = Failure::of_connecting(&error);
-                self.traffic.tally.failures.record(failure, || error.to_string());
-                self.slots[at].state = State::Down { since: Instant::now() };
+    fn give_up_the_late(&mut self, now: Instant) {
+        for at in 0..self.slots.len() {
+            let State::Up(line) = &self.slots[at].state else { continue };
+            if let Err(loss) = line.check_patience(now, self.timeout) {
+                self.lose(at, loss);
             }
         }
+    }
+
+    /// Takes a connection down, with all requests that are under way on it.
+    fn lose(&mut self, at: usize, (failure, evidence): Loss) {
+        let slot = &mut self.slots[at];
+        self.traffic.fail(failure, 1, || evidence);
+        if let State::Up(line) = &slot.state {
+            let in_flight = line.conversation().in_flight();
+            let others = in_flight.saturating_sub(1) as u64;
+            self.traffic.fail(Failure::Abandoned, others, || "its connection was given up".into());
+            self.traffic.in_flight -= in_flight;
+            for batch in line.conversation().pending() {
+                self.traffic.censor(batch.class, batch.due, batch.count as u64);
+            }
+        }
+        let again = self.reconnect != Reconnect::Never;
+        slot.go_down(self.traffic.now, again, &mut self.rng);
+    }
+
+    /// A connection that has had its share of requests makes room for a new one.
+    fn renew(&mut self, at: usize) {
+        let slot = &mut self.slots[at];
+        if let State::Up(line) = &slot.state
+            && line.is_used_up()
+        {
+            slot.was_served |= line.conversation().got_reply();
+            self.traffic.tally.renewals += 1;
+            self.open(at);
+        }
+    }
+
+    /// Begins to connect.
+    fn open(&mut self, at: usize) {
+        let opened = self.target.begin_to_connect().and_then(|socket| {
+            self.poller.add(&socket, at)?;
+            Ok(socket)
+        });
+        match opened {
+            Ok(socket) => {
+                self.slots[at].state = State::Opening { socket, since: Instant::now() };
+            }
+            Err(error) => self.lose(at, connecting_loss(&error)),
+        }
+    }
+
+    /// The kernel has connected, or has given up.
+    fn complete(&mut self, at: usize) {
+        let State::Opening { socket, since } = &self.slots[at].state else { return };
+        match is_decided(socket) {
+            Ok(true) => {}
+            Ok(false) | Err(_) => return, // the event was one of an earlier connection
+        }
+        let took = since.elapsed();
+        if let Ok(Some(error)) | Err(error) = socket.take_error() {
+            return self.lose(at, connecting_loss(&error));
+        }
+        let state = mem::replace(&mut self.slots[at].state, State::Down { until: None });
+        let State::Opening { socket, .. } = state else { return };
+        let line = self.line(socket);
+        self.slots[at].state = State::Up(line);
+        self.traffic.tally.connecting.saturating_record(nanos(took));
+        self.traffic.tally.reconnects += u64::from(self.slots[at].is_again());
+        self.traffic.now = Instant::now();
+        match &mut self.demand {
+            Demand::Answers => self.refill(at, self.traffic.now),
+            Demand::Thought { thinking, .. } => {
+                thinking.push_front((self.traffic.now, at));
+            }
+            Demand::Schedule { .. } => self.offer_room(at),
+        }
+    }
+
+    fn line(&self, socket: Socket) -> Line {
+        let share = match self.reconnect {
+            Reconnect::Every(requests) => requests.get(),
+            Reconnect::Never | Reconnect::OnError => u64::MAX,
+        };
+        Line::new(socket, self.depth, share, &self.traffic.scripts)
     }
 
     fn is_done(&self) -> bool {
-        let idle = |slot: &Slot| match &slot.state {
-            State::Up(line) => line.conversation.in_flight() == 0,
-            State::Down { .. } => true,
-        };
-        self.traffic.budget == 0 && self.slots.iter().all(idle)
+        let never_again = |slot: &Slot| matches!(slot.state, State::Down { until: None });
+        self.traffic.in_flight == 0
+            && (self.traffic.budget == 0 || self.slots.iter().all(never_again))
     }
 
-    fn finish(self) -> Tally {
-        let mut tally = self.traffic.tally;
-        for Slot { state, was_served } in self.slots {
-            let mut was_served = was_served;
-            if let State::Up(line) = state {
-                was_served |= line.conversation.got_reply();
-                tally.in_flight_at_end += line.conversation.in_flight();
-            }
-            tally.served_connections += usize::from(was_served);
-        }
-        tally
-    }
-}
-
-impl Line {
-    /// Reads what has come, judges it, and asks for as much again.
-    fn exchange(&mut self, traffic: &mut Traffic, chunk: &mut [u8]) -> Result<(), Loss> {
-        loop {
-            let len = match self.socket.read(chunk) {
-                Ok(0) => return Err((Failure::Closed, "the server closed the connection".into())),
-                Ok(len) => len,
-                Err(error) if is_transient(&error) => break,
-                Err(error) => return Err(connection_loss(&error)),
-            };
-            let now = Instant::now();
-            let mut input = &chunk[..len];
-            while let Some(verdict) = self.conversation.receive(&mut input, &traffic.scripts) {
-                traffic.judge(&verdict, now)?;
-            }
-            if len < chunk.len() {
-                break; // the queue is empty: asking the kernel once more would only confirm it
-            }
-        }
-        self.fill(traffic)
-    }
-
-    /// Keeps as many requests under way as the plan wants.
-    fn fill(&mut self, traffic: &mut Traffic) -> Result<(), Loss> {
-        let missing = traffic.depth.saturating_sub(self.conversation.in_flight());
-        let mut wanted = traffic.claim(missing);
-        if wanted > 0 {
-            let sent_at = Instant::now();
-            while wanted > 0 {
-                let (class, count) = traffic.draw.next(wanted);
-                let batch = Batch { class, sent_at, count };
-                self.conversation.ask(batch, &traffic.scripts[class]);
-                wanted -= count;
-            }
-        }
-        self.flush()
-    }
-
-    fn flush(&mut self) -> Result<(), Loss> {
-        while !self.conversation.output().is_empty() {
-            match self.socket.write(self.conversation.output()) {
-                Ok(len) => self.conversation.sent(len),
-                Err(error) if is_transient(&error) => break, // writable will be an event
-                Err(error) => return Err(connection_loss(&error)),
-            }
-        }
-        Ok(())
-    }
-
-    fn check_patience(&self, now: Instant, timeout: Duration) -> Result<(), Loss> {
-        match self.conversation.oldest() {
-            Some(sent_at) if now.duration_since(sent_at) > timeout => {
-                Err((Failure::Timeout, format!("no reply within {timeout:?}")))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Traffic {
-    /// As many of so many requests as may still be sent.
-    fn claim(&mut self, wanted: usize) -> usize {
-        let granted = usize::try_from(self.budget).map_or(wanted, |budget| budget.min(wanted));
-        self.budget -= granted as u64;
-        granted
-    }
-
-    fn judge(&mut self, verdict: &Verdict, now: Instant) -> Result<(), Loss> {
-        match *verdict {
-            Verdict::Right(Batch { class, sent_at, count }) => {
-                let latency = now.duration_since(sent_at);
-                self.tally.record(class, latency, count as u64);
-                if let Some(each_reply) = &self.each_reply {
-                    for _ in 0..count {
-                        // Whoever listened may have stopped; the load goes on.
-                        let _ = each_reply.send(latency);
-                    }
+    /// What was under way is counted, and how long it was.
+    fn finish(mut self, end: Instant, has_sent_all: bool) -> Tally {
+        for slot in &self.slots {
+            let mut was_served = slot.was_served;
+            if let State::Up(line) = &slot.state {
+                was_served |= line.conversation().got_reply();
+                self.traffic.tally.in_flight_at_end += line.conversation().in_flight() as u64;
+                for batch in line.conversation().pending() {
+                    self.traffic.censor(batch.class, batch.due, batch.count as u64);
                 }
-                self.replies += count as u64;
             }
-            Verdict::Wrong { failure, found } => {
-                self.tally.failures.record(failure, || found.to_string());
-                self.replies += 1;
-            }
-            Verdict::Lost { failure, found } => return Err((failure, found.to_string())),
+            self.traffic.tally.served_connections += usize::from(was_served);
         }
-        Ok(())
+        if let Demand::Schedule { due, .. } = &mut self.demand
+            && !has_sent_all
+        {
+            while let Some(moment) = due.peek().map(|it| self.traffic.span.begin + it)
+                && moment < end
+            {
+                due.advance();
+                self.traffic.leave_out(moment);
+                self.traffic.tally.unsent_at_end += u64::from(moment >= self.traffic.span.measured);
+            }
+        }
+        self.traffic.tally
     }
 }
 
-/// Draws the classes of requests: at random by weight, and for a single class not at all.
-#[derive(Debug)]
-struct Draw {
-    rng: Rng,
-    /// The sum of the weights up to and with each class.
-    bounds: Vec<u64>,
+impl Demand {
+    fn new(plan: &Plan, index: usize, slots: usize, rng: Rng) -> Self {
+        match &plan.pace {
+            Pace::Closed { think } if think.is_zero() => Self::Answers,
+            Pace::Closed { think } => {
+                let most = slots * (plan.depth.get() + 1);
+                Self::Thought { think: *think, thinking: VecDeque::with_capacity(most) }
+            }
+            Pace::Open(schedule) => Self::Schedule {
+                due: DueTimes::new(schedule, plan.warm_up, (index, plan.running_threads()), rng),
+                late: schedule.late,
+                free: VecDeque::with_capacity(slots),
+                touched: Vec::with_capacity(slots),
+            },
+        }
+    }
 }
 
-impl Draw {
-    fn new(plan: &Plan, index: usize) -> Self {
-        let sum = |sum: &mut u64, weight: u32| {
-            *sum += u64::from(weight);
-            Some(*sum)
-        };
-        let weights = plan.mix.classes().iter().map(|class| class.weight);
-        let rng = Rng::with_seed(plan.seed.wrapping_add(index as u64));
-        Self { rng, bounds: weights.scan(0, sum).collect() }
-    }
-
-    /// The class of the next requests, and how many of so many they are.
-    fn next(&mut self, wanted: usize) -> (usize, usize) {
-        match self.bounds.as_slice() {
-            [] | [_] => (0, wanted),
-            [.., total] => {
-                let drawn = self.rng.u64(..total);
-                (self.bounds.partition_point(|&bound| bound <= drawn), 1)
-            }
-        }
+impl UseOfTime {
+    fn new() -> Self {
+        let zero = Duration::ZERO;
+        Self { elapsed: zero, waited: zero, cpu: zero, overslept: histogram(3) }
     }
 }
 
@@ -366,10 +510,10 @@ const fn share(total: u64, among: u64, index: u64) -> u64 {
     total / among + if index < total % among { 1 } else { 0 }
 }
 
-fn is_transient(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+fn connecting_loss(error: &io::Error) -> Loss {
+    (Failure::of_connecting(error), error.to_string())
 }
 
-fn connection_loss(error: &io::Error) -> Loss {
-    (Failure::of_connection(error), error.to_string())
+fn cpu_time_of_thread() -> Duration {
+    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
 }

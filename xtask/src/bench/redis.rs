@@ -3,7 +3,7 @@
 use std::{process::Command, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use fib_client::report::{Connections, Latency, Report, SCHEMA_VERSION};
+use fib_client::report::{Connections, Report, SCHEMA_VERSION, Setup};
 
 use crate::{
     bench::scenario::Load,
@@ -38,31 +38,23 @@ fn rate_per_s(csv: &str) -> Option<f64> {
 /// Its latencies are left out: of a pipeline, it measures another moment than `fib-client`.
 fn report(address: &str, load: &Load, requests: u64, rate_per_s: f64) -> Report {
     let connections =
-        Connections { open: load.connections, served: load.connections, reconnects: 0 };
+        Connections { open: load.connections, served: load.connections, ..Connections::default() };
+    let setup = Setup {
+        dialect: "redis".to_owned(),
+        connections: load.connections,
+        depth: load.depth,
+        threads: load.threads,
+        ..Setup::default()
+    };
     Report {
         schema_version: SCHEMA_VERSION,
         server: address.to_owned(),
-        dialect: "redis".to_owned(),
+        setup,
         connections,
-        depth: load.depth,
-        threads: load.threads,
         elapsed_s: to_f64(requests) / rate_per_s,
         replies: requests,
         rate_per_s,
-        wrong_answers: 0,
-        in_flight_at_end: 0,
-        latency: Latency {
-            min_ns: None,
-            mean_ns: None,
-            p50_ns: None,
-            p90_ns: None,
-            p99_ns: None,
-            p99_9_ns: None,
-            max_ns: None,
-        },
-        classes: Vec::new(),
-        failures: Vec::new(),
-        client_cpu_us_per_reply: None,
+        ..Report::default()
     }
 }
 

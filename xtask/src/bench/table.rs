@@ -91,7 +91,7 @@ fn row(record: &Record, server: &Participant) -> Vec<String> {
     }
     let cells = |scenario: &Scenario| record.cells(&server.name, scenario.name);
     let three = cells(&THREE_CLIENTS);
-    let mean = |cell: &Cell| load(cell)?.latency.mean_ns.map(|ns| ns / 1e6);
+    let mean = |cell: &Cell| load(cell)?.latency.response.mean_ns.map(|ns| ns / 1e6);
     row.push(Values::of(&cells(&LONG), mean).told_with_spread(2));
     row.extend(fast(&cells(&ONE_CLIENT), load));
     row.extend(fast(&three, load));
@@ -116,7 +116,7 @@ fn load(cell: &Cell) -> Option<&Report> {
 fn fast(cells: &[&Cell], report: impl Fn(&Cell) -> Option<&Report>) -> [String; 2] {
     let rate = Values::of(cells, |cell| Some(report(cell)?.rate_per_s)).told_with_spread(0);
     let micros = |percentile: fn(&Latency) -> Option<u64>| {
-        Values::of(cells, |cell| Some(to_f64(percentile(&report(cell)?.latency)?) / 1e3))
+        Values::of(cells, |cell| Some(to_f64(percentile(&report(cell)?.latency.response)?) / 1e3))
     };
     let p50 = micros(|it| it.p50_ns).told(0);
     let p99 = micros(|it| it.p99_ns).told(0);

@@ -24,16 +24,18 @@ pub(super) const RATE: Metric =
     Metric::new("req/s", 0, |cell| Some(report(cell, "load")?.rate_per_s));
 
 pub(super) const MEAN: Metric =
-    Metric::new("mean ms", 2, |cell| Some(report(cell, "load")?.latency.mean_ns? / 1e6));
+    Metric::new("mean ms", 2, |cell| Some(report(cell, "load")?.latency.response.mean_ns? / 1e6));
 
 pub(super) const P99_9: Metric = Metric {
-    floor: |cell| known_tail(&report(cell, "load")?.latency),
-    ..Metric::new("p99.9 µs", 0, |cell| micros(report(cell, "load")?.latency.p99_9_ns))
+    floor: |cell| known_tail(&report(cell, "load")?.latency.response),
+    ..Metric::new("p99.9 µs", 0, |cell| micros(report(cell, "load")?.latency.response.p99_9_ns))
 };
 
 pub(super) const CANARY_P99_9: Metric = Metric {
-    floor: |cell| known_tail(&report(cell, "canary")?.latency),
-    ..Metric::new("canary p99.9 µs", 0, |cell| micros(report(cell, "canary")?.latency.p99_9_ns))
+    floor: |cell| known_tail(&report(cell, "canary")?.latency.response),
+    ..Metric::new("canary p99.9 µs", 0, |cell| {
+        micros(report(cell, "canary")?.latency.response.p99_9_ns)
+    })
 };
 
 pub(super) const CANARY_RATE: Metric =
@@ -54,7 +56,7 @@ pub(super) const ALL_DONE: Metric = Metric::new("everything done, s", 3, |cell| 
 
 /// What long requests add to the latency of short ones.
 pub(super) const WAIT_P99: Metric = Metric::new("p99 minus p99 alone, µs", 0, |cell| {
-    let p99 = |name| micros(report(cell, name)?.latency.p99_ns);
+    let p99 = |name| micros(report(cell, name)?.latency.response.p99_ns);
     Some(p99("beside")? - p99("alone")?)
 });
 
@@ -62,8 +64,9 @@ pub(super) const WAIT_P99: Metric = Metric::new("p99 minus p99 alone, µs", 0, |
 pub(super) const SLOWDOWN: Metric = Metric::new("mean slowdown", 2, |cell| {
     let (alone, batch) = (report(cell, "alone")?, report(cell, "batch")?);
     let of_class = |class: &ClassReport| {
-        let mean =
-            |report: &Report| report.classes.iter().find(|it| it.n == class.n)?.latency.mean_ns;
+        let mean = |report: &Report| {
+            report.classes.iter().find(|it| it.n == class.n)?.latency.response.mean_ns
+        };
         Some(to_f64(class.replies) * mean(batch)? / mean(alone)?)
     };
     let sum: Option<f64> = batch.classes.iter().map(of_class).sum();

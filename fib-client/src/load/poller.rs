@@ -1,0 +1,75 @@
+//! Waits for sockets to be ready or for a moment to come, to the nanosecond.
+//!
+//! The wait of the usual libraries is rounded up to milliseconds: a request that is due in between
+//! would always be late. So this is Linux' `epoll_pwait2`, and a slack of its timer of a nanosecond.
+
+use std::{
+    num::NonZeroU64,
+    os::fd::{AsFd, OwnedFd},
+    time::Duration,
+};
+
+use rustix::{
+    buffer::spare_capacity,
+    event::{Timespec, epoll},
+    io,
+    thread::set_current_timer_slack,
+};
+
+/// How many ready sockets one wait may report; the next wait reports the others.
+const EVENTS: usize = 256;
+
+/// The sockets that a thread waits for.
+#[derive(Debug)]
+pub(crate) struct Poller {
+    epoll: OwnedFd,
+}
+
+/// The sockets that a wait found ready.
+pub(crate) struct Ready {
+    events: Vec<epoll::Event>,
+}
+
+impl Poller {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)? })
+    }
+
+    /// Reports the socket under this number each time there is something new to read, or room
+    /// again to write. It is forgotten when it is closed.
+    pub(crate) fn add(&self, socket: impl AsFd, number: usize) -> io::Result<()> {
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::ET;
+        epoll::add(&self.epoll, socket, epoll::EventData::new_u64(number as u64), flags)
+    }
+
+    /// Waits until a socket is ready, but no longer than this; an interrupted wait is one without
+    /// events.
+    pub(crate) fn wait(&self, ready: &mut Ready, most: Duration) {
+        ready.events.clear();
+        // Longer than the kernel can tell is as good as for ever.
+        let timeout = Timespec::try_from(most).ok();
+        let _ = epoll::wait(&self.epoll, spare_capacity(&mut ready.events), timeout.as_ref());
+    }
+}
+
+impl Ready {
+    pub(crate) fn new() -> Self {
+        Self { events: Vec::with_capacity(EVENTS) }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// The numbers under which they were added.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = usize> {
+        let number = |event: &epoll::Event| usize::try_from(event.data.u64());
+        self.events.iter().map(move |event| number(event).expect("it was one when it was added"))
+    }
+}
+
+/// Makes this thread wake up when it wants to, and not up to 50 µs later, when it suits the kernel.
+pub(super) fn wake_in_time() {
+    // Where it is refused, the lag shows it.
+    let _ = set_current_timer_slack(NonZeroU64::new(1));
+}

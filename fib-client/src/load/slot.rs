@@ -1,0 +1,74 @@
+//! A place for a connection, which may be down for a while.
+
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io,
+};
+use socket2::Socket;
+
+use crate::load::line::Line;
+
+/// The first pause before a failed connection is opened again; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// ... but no longer than this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) state: State,
+    pub(super) was_served: bool,
+    /// Whether it waits for a request that is due, in an open loop.
+    pub(super) is_free: bool,
+    /// Failures since the last reply.
+    attempts: u32,
+}
+
+#[derive(Debug)]
+pub(super) enum State {
+    Up(Line),
+    /// The kernel is connecting.
+    Opening {
+        socket: Socket,
+        since: Instant,
+    },
+    /// To be opened again then, if ever.
+    Down {
+        until: Option<Instant>,
+    },
+}
+
+impl Slot {
+    pub(super) fn new(line: Line) -> Self {
+        Self { state: State::Up(line), was_served: false, is_free: false, attempts: 0 }
+    }
+
+    /// Waits before the next attempt: longer each time, and not as long as the others, who have
+    /// failed at the same moment.
+    pub(super) fn go_down(&mut self, now: Instant, again: bool, rng: &mut Rng) {
+        if let State::Up(line) = &self.state
+            && line.conversation().got_reply()
+        {
+            (self.was_served, self.attempts) = (true, 0);
+        }
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.attempts.min(16)).min(LONGEST_PAUSE);
+        self.attempts += 1;
+        let until = again.then(|| now + pause.mul_f64(0.5 + rng.f64() / 2.0));
+        self.state = State::Down { until };
+    }
+
+    /// Whether a connection that comes up now comes up after a failure.
+    pub(super) fn is_again(&self) -> bool {
+        self.attempts > 0
+    }
+}
+
+/// Whether the kernel has an opinion on a socket that is connecting: when it has, a failed one has
+/// an error.
+pub(super) fn is_decided(socket: &Socket) -> io::Result<bool> {
+    let mut wanted = [PollFd::new(socket, PollFlags::OUT)];
+    Ok(poll(&mut wanted, Some(&Timespec::default()))? > 0)
+}

@@ -1,0 +1,218 @@
+//! What long requests do to short ones, in one run: the short ones go on all the time, the long
+//! ones come and go.
+//!
+//! Quiet phases lie between the disturbed ones, so that a machine that becomes slower meanwhile
+//! makes both slower.
+
+use std::{
+    io, thread,
+    time::{Duration, SystemTime},
+};
+
+use hdrhistogram::Histogram;
+
+use crate::{
+    load::{self, Mix, Outcome, Pace, Plan, Progress, Timeline, Until, histogram},
+    report::{Interference, InterferenceLevel, Latency, per_second, to_f64},
+    study::RunLoad,
+};
+
+/// What to disturb the short requests with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterferencePlan {
+    /// The number that the long requests ask for.
+    pub long_n: u64,
+    /// How many connections ask for it, over and over, one phase after the other.
+    pub levels: Vec<usize>,
+}
+
+/// How long windows are at first: what a recovery time is told in.
+const WINDOW: Duration = Duration::from_millis(10);
+
+/// Enough to connect, so that all loads begin together.
+const HEAD_START: Duration = Duration::from_millis(200);
+
+/// Recovered is who has had this share of its rate again ...
+const RECOVERED: f64 = 0.8;
+
+/// ... for so many windows.
+const RECOVERED_FOR: usize = 5;
+
+/// Runs the plan as the short load, for its whole duration, and the long ones beside it. Gives the
+/// outcome of the short load, too.
+///
+/// # Errors
+///
+/// Those of [`load::run`], also of the long loads.
+///
+/// # Panics
+///
+/// If a long load panics, which is a bug.
+pub fn interference(
+    plan: &Plan,
+    disturbance: &InterferencePlan,
+    run: &mut RunLoad<'_>,
+) -> io::Result<(Outcome, Interference)> {
+    let begin = plan.start_at.unwrap_or_else(SystemTime::now) + HEAD_START;
+    let short = Plan { window: WINDOW, start_at: Some(begin), ..plan.clone() };
+    let phases = Phases::new(plan, disturbance.levels.len());
+    let measured = begin + plan.warm_up;
+    let (outcome, long) = thread::scope(|scope| {
+        let long = scope.spawn(|| disturb(plan, disturbance, measured, &phases));
+        let outcome = run(&short);
+        (outcome, long.join().expect("the long load panicked"))
+    });
+    let (outcome, long_rates) = (outcome?, long?);
+    let timeline = &outcome.tally.timeline;
+    let quiet = phases.quiet(timeline);
+    let mut levels = vec![quiet.level(0, 0.0, &quiet, None)];
+    for (at, &connections) in disturbance.levels.iter().enumerate() {
+        let span = phases.disturbed(at);
+        let measured = Measured::of(timeline, &[(span.0 + phases.length / 10, span.1)]);
+        let recovery = recovery(timeline, span.1, quiet.rate() * RECOVERED);
+        levels.push(measured.level(connections, long_rates[at], &quiet, recovery));
+    }
+    let isolation = levels.iter().map(|level| level.isolation).fold(1.0, f64::min);
+    let short_n = plan.mix.classes()[0].n;
+    Ok((outcome, Interference { short_n, long_n: disturbance.long_n, levels, isolation }))
+}
+
+/// Makes the long loads, one after the other; says what rate each of them had.
+fn disturb(
+    plan: &Plan,
+    disturbance: &InterferencePlan,
+    measured: SystemTime,
+    phases: &Phases,
+) -> io::Result<Vec<f64>> {
+    let make = |(at, &connections): (usize, &usize)| {
+        let Some(connections) = connections.try_into().ok() else { return Ok(0.0) };
+        let (from, to) = phases.disturbed(at);
+        let long = Plan {
+            connections,
+            depth: 1.try_into().expect("one is not zero"),
+            threads: 1.try_into().expect("one is not zero"),
+            busy_poll: Duration::ZERO,
+            pace: Pace::Closed { think: Duration::ZERO },
+            mix: Mix::only(disturbance.long_n),
+            until: Until::Elapsed(to.saturating_sub(from)),
+            warm_up: Duration::ZERO,
+            drain: Duration::ZERO,
+            start_at: Some(measured + from),
+            ..plan.clone()
+        };
+        // It connects just before, not a phase before.
+        let early = (measured + from).duration_since(SystemTime::now()).unwrap_or_default();
+        thread::sleep(early.saturating_sub(HEAD_START / 4));
+        let outcome = load::run(&long, &Progress::new(&long), None)?;
+        Ok(per_second(outcome.tally.in_time, outcome.elapsed))
+    };
+    disturbance.levels.iter().enumerate().map(make).collect()
+}
+
+/// When it is quiet, and when it is not: quiet, disturbed, quiet, disturbed, ..., quiet, all equally
+/// long.
+struct Phases {
+    length: Duration,
+    disturbed: usize,
+}
+
+impl Phases {
+    fn new(plan: &Plan, disturbed: usize) -> Self {
+        let total = match plan.until {
+            Until::Elapsed(duration) => duration,
+            Until::Requests(_) => Duration::from_secs(10),
+        };
+        let phases = u32::try_from(2 * disturbed + 1).unwrap_or(u32::MAX);
+        Self { length: total / phases, disturbed }
+    }
+
+    fn disturbed(&self, at: usize) -> (Duration, Duration) {
+        self.span(2 * at + 1)
+    }
+
+    fn span(&self, phase: usize) -> (Duration, Duration) {
+        let phase = u32::try_from(phase).unwrap_or(u32::MAX);
+        (self.length * phase, self.length * (phase + 1))
+    }
+
+    /// The first phase, and the second halves of the others that are quiet: by then it is.
+    fn quiet(&self, timeline: &Timeline) -> Measured {
+        let second_half = |at: usize| {
+            let (from, to) = self.span(2 * at);
+            (if at == 0 { from } else { from + self.length / 2 }, to)
+        };
+        let spans: Vec<_> = (0..=self.disturbed).map(second_half).collect();
+        Measured::of(timeline, &spans)
+    }
+}
+
+/// What happened in some spans of time.
+struct Measured {
+    elapsed: Duration,
+    response: Histogram<u64>,
+}
+
+impl Measured {
+    /// Of the windows that lie wholly in these spans.
+    fn of(timeline: &Timeline, spans: &[(Duration, Duration)]) -> Self {
+        let (mut elapsed, mut response) = (Duration::ZERO, histogram(2));
+        for (begin, window) in windows(timeline) {
+            let lies_in = |&(from, to): &(Duration, Duration)| {
+                begin >= from && begin + timeline.length() <= to
+            };
+            if spans.iter().any(lies_in) {
+                elapsed += timeline.length();
+                response.add(&window.response).expect("the bounds are the same");
+            }
+        }
+        Self { elapsed, response }
+    }
+
+    fn rate(&self) -> f64 {
+        per_second(self.response.len(), self.elapsed)
+    }
+
+    fn p99(&self) -> f64 {
+        to_f64(self.response.value_at_quantile(0.99))
+    }
+
+    fn level(
+        &self,
+        long_connections: usize,
+        long_rate_per_s: f64,
+        quiet: &Self,
+        recovery_s: Option<f64>,
+    ) -> InterferenceLevel {
+        let rate_kept = self.rate() / quiet.rate();
+        let tail_kept = quiet.p99() / self.p99();
+        let isolation = if self.response.is_empty() || quiet.response.is_empty() {
+            0.0
+        } else {
+            rate_kept.min(tail_kept).min(1.0)
+        };
+        InterferenceLevel {
+            long_connections,
+            elapsed_s: self.elapsed.as_secs_f64(),
+            rate_per_s: self.rate(),
+            response: Latency::of(&self.response),
+            long_rate_per_s,
+            isolation,
+            recovery_s,
+        }
+    }
+}
+
+fn windows(timeline: &Timeline) -> impl Iterator<Item = (Duration, &load::Window)> {
+    let begin = |at: usize| timeline.length() * u32::try_from(at).unwrap_or(u32::MAX);
+    timeline.windows().iter().enumerate().map(move |(at, window)| (begin(at), window))
+}
+
+/// How long after `from` it took until this rate was there again for a while, in seconds.
+fn recovery(timeline: &Timeline, from: Duration, rate: f64) -> Option<f64> {
+    let later: Vec<_> = windows(timeline).filter(|(begin, _)| *begin >= from).collect();
+    let wanted = rate * timeline.length().as_secs_f64() * to_f64(RECOVERED_FOR as u64);
+    let runs = later.windows(RECOVERED_FOR);
+    let mut runs = runs.map(|run| (run[0].0, run.iter().map(|(_, it)| it.response.len()).sum()));
+    let recovered = runs.find(|&(_, replies): &(Duration, u64)| to_f64(replies) >= wanted);
+    recovered.map(|(begin, _)| begin.saturating_sub(from).as_secs_f64())
+}
