@@ -150,7 +150,7 @@ pub(crate) struct LoadArgs {
 
     /// Before it sleeps, a thread polls for up to so long: a sleeping client's wake-up is in every
     /// latency that it measures
-    #[arg(long, value_name = "DURATION", default_value = "0s")]
+    #[arg(long, value_name = "DURATION", default_value = "50us")]
     #[arg(value_parser = humantime::parse_duration)]
     pub(crate) busy_poll: Duration,
 

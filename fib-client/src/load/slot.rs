@@ -23,6 +23,8 @@ pub(super) struct Slot {
     pub(super) was_served: bool,
     /// Whether it waits for a request that is due, in an open loop.
     pub(super) is_free: bool,
+    /// Whether it has requests that are to be written.
+    pub(super) is_touched: bool,
     /// Failures since the last reply.
     attempts: u32,
 }
@@ -43,7 +45,13 @@ pub(super) enum State {
 
 impl Slot {
     pub(super) fn new(line: Line) -> Self {
-        Self { state: State::Up(line), was_served: false, is_free: false, attempts: 0 }
+        Self {
+            state: State::Up(line),
+            was_served: false,
+            is_free: false,
+            is_touched: false,
+            attempts: 0,
+        }
     }
 
     /// Waits before the next attempt: longer each time, and not as long as the others, who have

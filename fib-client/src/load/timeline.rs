@@ -34,8 +34,8 @@ pub struct Window {
     pub sent: u64,
     /// What went wrong.
     pub failures: u64,
-    /// Requests under way, each time that it was looked at, and how often that was.
-    pub in_flight: (u64, u64),
+    /// Requests under way, integrated over time, in nanoseconds.
+    pub in_flight_ns: u64,
     /// Latencies of the right replies that came, from when their requests were due, in
     /// nanoseconds.
     pub response: Histogram<u64>,
@@ -44,19 +44,18 @@ pub struct Window {
 impl Window {
     pub(crate) fn new() -> Self {
         let response = histogram(SIGNIFICANT_DIGITS);
-        Self { sent: 0, failures: 0, in_flight: (0, 0), response }
+        Self { sent: 0, failures: 0, in_flight_ns: 0, response }
     }
 
     pub(crate) fn add(&mut self, other: &Self) {
         self.sent += other.sent;
         self.failures += other.failures;
-        self.in_flight.0 += other.in_flight.0;
-        self.in_flight.1 += other.in_flight.1;
+        self.in_flight_ns += other.in_flight_ns;
         self.response.add(&other.response).expect("the bounds are the same");
     }
 
     pub(crate) fn clear(&mut self) {
-        (self.sent, self.failures, self.in_flight) = (0, 0, (0, 0));
+        (self.sent, self.failures, self.in_flight_ns) = (0, 0, 0);
         self.response.reset();
     }
 }

@@ -52,6 +52,10 @@ pub(super) struct Traffic {
     pub(super) in_flight: usize,
     /// The last time that the clock was read.
     pub(super) now: Instant,
+    /// Requests under way, integrated over time until that moment, in nanoseconds; what the
+    /// timeline has is taken away.
+    in_flight_ns: u64,
+    integrated_until: Instant,
     draw: Draw,
     /// What happened since it was published, where somebody watches.
     live: Option<Window>,
@@ -75,6 +79,8 @@ impl Traffic {
             replies: 0,
             in_flight: 0,
             now,
+            in_flight_ns: 0,
+            integrated_until: now,
             draw,
             live: None,
             each_reply,
@@ -104,6 +110,7 @@ impl Traffic {
             return;
         }
         self.now = Instant::now();
+        self.integrate();
         self.in_flight += granted;
         if due >= self.span.measured {
             self.tally.sent += granted as u64;
@@ -132,7 +139,7 @@ impl Traffic {
         match *verdict {
             Verdict::Right(batch) => self.record_right(batch),
             Verdict::Wrong { failure, found } => {
-                self.in_flight -= 1;
+                self.answered(1);
                 self.replies += 1;
                 self.fail(failure, 1, || found.to_string());
             }
@@ -142,7 +149,7 @@ impl Traffic {
     }
 
     fn record_right(&mut self, Batch { class, due, sent_at, count }: Batch) {
-        self.in_flight -= count;
+        self.answered(count);
         self.replies += count as u64;
         let service = self.now.duration_since(sent_at);
         if let Some(each_reply) = &self.each_reply {
@@ -183,13 +190,24 @@ impl Traffic {
         self.censor(class, due, 1);
     }
 
-    /// Takes note of how many requests are under way.
-    pub(super) fn sample(&mut self) {
-        let in_flight = self.in_flight as u64;
-        self.record(|window| {
-            window.in_flight.0 += in_flight;
-            window.in_flight.1 += 1;
-        });
+    /// So many requests are no longer under way.
+    pub(super) fn answered(&mut self, count: usize) {
+        self.integrate();
+        self.in_flight -= count;
+    }
+
+    /// Requests under way until now: before their number changes.
+    fn integrate(&mut self) {
+        let elapsed = self.now.saturating_duration_since(self.integrated_until);
+        self.in_flight_ns += self.in_flight as u64 * nanos(elapsed);
+        self.integrated_until = self.now;
+    }
+
+    /// Puts the requests under way into the timeline.
+    pub(super) fn settle(&mut self) {
+        self.integrate();
+        let in_flight_ns = std::mem::take(&mut self.in_flight_ns);
+        self.record(|window| window.in_flight_ns += in_flight_ns);
     }
 
     /// In the window of this moment, if it is one of the measured time.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    io, mem,
+    fs, io, mem,
     sync::mpsc,
     time::{Duration, Instant},
 };
@@ -28,6 +28,13 @@ use crate::{
 
 /// How often timeouts, reconnects and the wish to stop are looked at.
 const TICK: Duration = Duration::from_millis(20);
+
+/// How long before a request is due its thread stops to sleep: waking up takes that long, on a
+/// virtual machine whose processor sleeps, too.
+const EARLY: Duration = Duration::from_micros(60);
+
+/// A wake-up that is later than this is one that the thread was kept from.
+const HELD_UP: Duration = Duration::from_millis(1);
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -74,6 +81,10 @@ pub struct UseOfTime {
     pub waited: Duration,
     /// The CPU time of its thread, in user mode and in the kernel.
     pub cpu: Duration,
+    /// How much of it it was ready to run, and another thread did.
+    pub queued: Duration,
+    /// How much of it it did not run although it wanted to be woken: stopped, or its machine was.
+    pub held_up: Duration,
     /// How much later than it wanted to it woke up, in nanoseconds.
     pub overslept: Histogram<u64>,
 }
@@ -124,7 +135,7 @@ impl Worker {
     /// Drives the load to its end; returns what it counted and when it ended.
     pub(super) fn run(mut self, span: Span, progress: &Progress) -> (Tally, Instant, UseOfTime) {
         wake_in_time();
-        let cpu_before = cpu_time_of_thread();
+        let (cpu_before, queued_before) = (cpu_time_of_thread(), time_in_run_queue());
         self.traffic.span = span;
         self.traffic.now = Instant::now();
         if progress.is_watched() {
@@ -135,6 +146,7 @@ impl Worker {
         let end = self.load(progress, &mut ready);
         self.use_of_time.elapsed = end.saturating_duration_since(span.begin);
         self.use_of_time.cpu = cpu_time_of_thread().saturating_sub(cpu_before);
+        self.use_of_time.queued = time_in_run_queue().saturating_sub(queued_before);
         let use_of_time = self.use_of_time.clone();
         let has_sent_all = self.traffic.budget == 0;
         self.traffic.close();
@@ -163,12 +175,15 @@ impl Worker {
     }
 
     fn load(&mut self, progress: &Progress, ready: &mut Ready) -> Instant {
-        let end = self.traffic.span.end;
+        let span = self.traffic.span;
+        let end = span.end;
         let mut next_tick = self.traffic.now;
         let mut sleeps_at = self.traffic.now + self.busy_poll;
         loop {
             let now = self.traffic.now;
             if now >= end || self.is_done() || progress.is_stopped() {
+                self.send_what_is_due(); // what became due while the last replies were read
+                self.traffic.settle();
                 return now.min(end);
             }
             if now >= next_tick {
@@ -176,9 +191,11 @@ impl Worker {
                 self.traffic.publish(progress, self.index);
                 next_tick = now + TICK;
             }
-            let due = self.send_what_is_due();
-            let wake = due.map_or(next_tick, |due| due.min(next_tick)).min(end);
-            self.wait(ready, wake, self.traffic.now < sleeps_at);
+            // A sleeping thread wakes up late, so it gets up before the next request is due.
+            let alarm = self.send_what_is_due().map(|due| due.checked_sub(EARLY).unwrap_or(due));
+            let wake = alarm.map_or(next_tick, |alarm| alarm.min(next_tick)).min(end);
+            let is_soon = wake <= self.traffic.now;
+            self.wait(ready, wake, is_soon || self.traffic.now < sleeps_at);
             if ready.len() > 0 && !self.busy_poll.is_zero() {
                 sleeps_at = self.traffic.now + self.busy_poll;
             }
@@ -203,13 +220,16 @@ impl Worker {
         self.poller.wait(ready, most);
         let now = Instant::now();
         self.traffic.now = now;
-        let (slept, found) = (!most.is_zero(), ready.len() > 0);
-        if slept || !found {
+        if !most.is_zero() || ready.len() == 0 {
             self.use_of_time.waited += now - before;
         }
-        if slept && !found {
-            let late = now.saturating_duration_since(until);
+        // Whoever is not woken in time has been kept from working, whatever it finds then.
+        let late = now.saturating_duration_since(until.max(before));
+        if !most.is_zero() && !late.is_zero() {
             self.use_of_time.overslept.saturating_record(nanos(late));
+        }
+        if late > HELD_UP {
+            self.use_of_time.held_up += late;
         }
     }
 
@@ -322,7 +342,8 @@ impl Worker {
                 slot.is_free = true;
                 free.push_back(at);
             }
-            if touched.last() != Some(&at) {
+            if !slot.is_touched {
+                slot.is_touched = true;
                 touched.push(at);
             }
         };
@@ -334,6 +355,7 @@ impl Worker {
         let Demand::Schedule { touched, .. } = &mut self.demand else { return };
         let mut lines = mem::take(touched);
         for at in lines.drain(..) {
+            self.slots[at].is_touched = false;
             let State::Up(line) = &mut self.slots[at].state else { continue };
             if let Err(loss) = line.flush() {
                 self.lose(at, loss);
@@ -345,7 +367,7 @@ impl Worker {
     }
 
     fn tick(&mut self, now: Instant) {
-        self.traffic.sample();
+        self.traffic.settle();
         self.give_up_the_late(now);
         for at in 0..self.slots.len() {
             match &self.slots[at].state {
@@ -376,7 +398,7 @@ impl Worker {
             let in_flight = line.conversation().in_flight();
             let others = in_flight.saturating_sub(1) as u64;
             self.traffic.fail(Failure::Abandoned, others, || "its connection was given up".into());
-            self.traffic.in_flight -= in_flight;
+            self.traffic.answered(in_flight);
             for batch in line.conversation().pending() {
                 self.traffic.censor(batch.class, batch.due, batch.count as u64);
             }
@@ -501,7 +523,8 @@ impl Demand {
 impl UseOfTime {
     fn new() -> Self {
         let zero = Duration::ZERO;
-        Self { elapsed: zero, waited: zero, cpu: zero, overslept: histogram(3) }
+        let overslept = histogram(3);
+        Self { elapsed: zero, waited: zero, cpu: zero, queued: zero, held_up: zero, overslept }
     }
 }
 
@@ -516,4 +539,11 @@ fn connecting_loss(error: &io::Error) -> Loss {
 
 fn cpu_time_of_thread() -> Duration {
     clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
+}
+
+/// How long this thread was ready to run and had no processor, where the kernel tells.
+fn time_in_run_queue() -> Duration {
+    let told = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos = told.split_whitespace().nth(1).and_then(|it| it.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or(0))
 }

@@ -8,12 +8,12 @@ use crate::report::{LoopKind, Report, to_f64};
 /// Rate times latency and what was seen under way may differ by this share.
 const TOLERANCE: f64 = 0.1;
 
-/// Little's law: requests under way = rate × time of a request. Both sides are measured apart, so a
+/// Little's law: requests under way = rate × time of a request. Both sides are counted apart, so a
 /// difference means that something is not what it seems.
 /// J. D. C. Little, "A Proof for the Queuing Formula L = λW", Operations Research 9 (1961).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Audit {
-    /// Requests under way: the mean of looks at regular intervals.
+    /// Requests under way: the mean over time.
     pub in_flight: f64,
     /// Rate × mean service time.
     pub rate_times_service: f64,
@@ -30,16 +30,12 @@ impl Audit {
     #[must_use]
     pub fn of(report: &Report) -> Option<Self> {
         let windows = report.timeline.windows.iter();
-        let (sum, looks) = windows.fold((0, 0), |(sum, looks), window| {
-            (sum + window.in_flight.0, looks + window.in_flight.1)
-        });
+        let in_flight_ns: u64 = windows.map(|window| window.in_flight_ns).sum();
         let service_s = report.latency.service.mean_ns? / 1e9;
-        if looks < 20 || report.replies < 100 {
+        if report.replies < 100 {
             return None;
         }
-        // Each thread looked at its own requests.
-        let threads = report.client.workers.len() as u64;
-        let in_flight = to_f64(sum) / to_f64(looks) * to_f64(threads);
+        let in_flight = to_f64(in_flight_ns) / 1e9 / report.elapsed_s;
         let rate_times_service = report.rate_per_s * service_s;
         let does_not_think = report.setup.think_s == 0.0;
         let is_closed = report.setup.loop_kind == LoopKind::Closed && does_not_think;

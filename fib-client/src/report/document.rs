@@ -142,8 +142,8 @@ pub struct WindowReport {
     pub replies: u64,
     /// What went wrong.
     pub failures: u64,
-    /// Requests under way: the sum of so many looks at it.
-    pub in_flight: (u64, u64),
+    /// Requests under way, integrated over time.
+    pub in_flight_ns: u64,
     /// The response times of the replies that came; 1 % precise.
     pub response: Latency,
     /// All samples; a short record has none.
@@ -168,6 +168,11 @@ pub struct WorkerReport {
     pub busy: f64,
     /// The share of its time that it spent on a processor.
     pub cpu: f64,
+    /// The share of its time that it was ready to run, and another thread did.
+    pub queued: f64,
+    /// The share of its time that it did not run although it wanted to be woken: it was stopped,
+    /// or its machine was.
+    pub held_up: f64,
 }
 
 /// What this client makes of a server that does nothing, with the same load.
@@ -299,7 +304,7 @@ impl WindowReport {
             sent: window.sent,
             replies: window.response.len(),
             failures: window.failures,
-            in_flight: window.in_flight,
+            in_flight_ns: window.in_flight_ns,
             response: Latency::of(&window.response),
             histogram: Some(Encoded::of(&window.response)),
         }
@@ -307,6 +312,16 @@ impl WindowReport {
 }
 
 impl ClientReport {
+    /// The share of its time that the busiest thread worked or wanted to. One that sleeps when it
+    /// has nothing to do works when it is on a processor; one that polls instead always is.
+    #[must_use]
+    pub fn busiest(&self, setup: &Setup) -> f64 {
+        let polls = setup.busy_poll_s > 0.0 || setup.loop_kind == LoopKind::Open;
+        let work =
+            |it: &WorkerReport| if polls { it.busy } else { it.busy.max(it.cpu + it.queued) };
+        self.workers.iter().map(work).fold(0.0, f64::max)
+    }
+
     fn of(workers: &[UseOfTime]) -> Self {
         let mut overslept = crate::load::histogram(3);
         for worker in workers {
@@ -326,6 +341,8 @@ impl WorkerReport {
         Self {
             busy: (1.0 - worker.waited.as_secs_f64() / elapsed).clamp(0.0, 1.0),
             cpu: (worker.cpu.as_secs_f64() / elapsed).clamp(0.0, 1.0),
+            queued: (worker.queued.as_secs_f64() / elapsed).clamp(0.0, 1.0),
+            held_up: (worker.held_up.as_secs_f64() / elapsed).clamp(0.0, 1.0),
         }
     }
 }

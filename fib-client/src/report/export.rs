@@ -24,9 +24,8 @@ impl Report {
             "start_s,length_s,sent,replies,failures,in_flight,min_s,p50_s,p90_s,p99_s,p99_9_s,max_s\n",
         );
         for (start, length, window) in self.windows() {
-            let (sum, looks) = window.in_flight;
-            let in_flight = if looks == 0 { 0.0 } else { to_f64(sum) / to_f64(looks) };
             let (start, length) = (start.as_secs_f64(), length.as_secs_f64());
+            let in_flight = to_f64(window.in_flight_ns) / 1e9 / length.max(1e-9);
             let WindowReport { sent, replies, failures, response, .. } = window;
             let _ = write!(csv, "{start},{length},{sent},{replies},{failures},{in_flight:.3}");
             let Latency { min_ns, p50_ns, p90_ns, p99_ns, p99_9_ns, max_ns, .. } = response;

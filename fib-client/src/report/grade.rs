@@ -10,6 +10,9 @@ use crate::report::{LoopKind, Report, to_f64};
 /// A client's thread that is busy for a larger share of its time tells about itself.
 const BUSY_MAX: f64 = 0.85;
 
+/// A client's thread that could not run for a larger share of its time has missed too much.
+const HELD_UP_MAX: f64 = 0.1;
+
 /// A rate above this share of what the client makes of a server that does nothing is the client's.
 const CEILING_SHARE: f64 = 0.7;
 
@@ -94,6 +97,7 @@ impl Grade {
             Some(busy(report)),
             ceiling(report),
             oversleeping(report),
+            Some(held_up(report)),
             stolen(report),
             schedule(report),
             drift(report),
@@ -127,7 +131,7 @@ fn interruption(report: &Report) -> Option<Evidence> {
 }
 
 fn busy(report: &Report) -> Evidence {
-    let busiest = report.client.workers.iter().map(|worker| worker.busy).fold(0.0, f64::max);
+    let busiest = report.client.busiest(&report.setup).min(1.0);
     let found = format!(
         "the busiest thread of the client worked {:.0} % of its time, at most {:.0} % leave the \
          server the last word",
@@ -160,6 +164,14 @@ fn oversleeping(report: &Report) -> Option<Evidence> {
     );
     let is_open = report.setup.loop_kind == LoopKind::Open;
     is_open.then(|| evidence("timers", found, is_large.then_some(Verdict::ClientLimited)))
+}
+
+/// A client that is stopped measures itself.
+fn held_up(report: &Report) -> Evidence {
+    let most = report.client.workers.iter().map(|it| it.held_up).fold(0.0, f64::max);
+    let found =
+        format!("a thread of the client was kept from running {:.1} % of its time", 100.0 * most);
+    evidence("hold-ups", found, (most > HELD_UP_MAX).then_some(Verdict::ClientLimited))
 }
 
 fn stolen(report: &Report) -> Option<Evidence> {

@@ -128,8 +128,7 @@ impl Report {
 
     fn write_client(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(cpu) = self.client.cpu_us_per_reply {
-            let busiest = self.client.workers.iter().map(|it| it.busy).fold(0.0, f64::max);
-            let busiest = 100.0 * busiest;
+            let busiest = 100.0 * self.client.busiest(&self.setup).min(1.0);
             writeln!(f, "client CPU   {cpu:.2} µs a reply; its busiest thread {busiest:.0} %")?;
         }
         if let Some(ceiling) = &self.ceiling {

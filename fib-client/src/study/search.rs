@@ -137,7 +137,7 @@ impl Hunt<'_, '_> {
     /// One load of this rate, or longer ones until they say something.
     fn probe(&mut self, rate: f64) -> io::Result<Answer> {
         let mut plan = self.plan.clone();
-        let rates = Rates::constant(rate).map_err(io::Error::other)?;
+        let rates = Rates::constant(rate.round()).map_err(io::Error::other)?;
         let late = Late::CatchUp;
         plan.pace = Pace::Open(Schedule { rates, arrivals: self.arrivals, late });
         let mut answer = Answer::NotMet;
