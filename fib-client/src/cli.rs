@@ -10,9 +10,10 @@ use clap::{
     Args, Parser, Subcommand, ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser},
 };
+use clap_complete::Shell;
 use fib_client::{
     load::{Arrivals, Late, Mix, Rates, Reconnect},
-    report::Threshold,
+    report::{Demands, Threshold},
 };
 use fib_proto::{Address, Dialect};
 
@@ -30,6 +31,85 @@ pub(crate) enum Verb {
     Get(GetArgs),
     /// Load the server, and tell how it answered
     Perf(Box<PerfArgs>),
+    /// Tell whether runs differ: each side is the report of `perf --json`, a folder of them, or
+    /// several joined with commas; one report is one observation
+    Compare(CompareArgs),
+    /// Add up the reports of clients that loaded a server together
+    Merge(MergeArgs),
+    /// Print a script that completes this program's flags in a shell
+    Completions(CompletionsArgs),
+    /// Write the manual pages into a folder
+    Man(ManArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// The sides; the first one is what the others are compared with
+    #[arg(required = true, num_args = 2.., value_name = "SIDE")]
+    pub(crate) sides: Vec<String>,
+
+    /// A ratio nearer to 1 than this is no difference
+    #[arg(long, value_name = "SHARE", default_value_t = Demands::default().noise)]
+    pub(crate) noise: f64,
+
+    /// Sides are the same if the whole interval is nearer to 1 than this
+    #[arg(long, value_name = "SHARE", default_value_t = Demands::default().same_within)]
+    pub(crate) same_within: f64,
+
+    /// Compare loads that are not alike, too
+    #[arg(long)]
+    pub(crate) force: bool,
+
+    /// End with 3 if any metric is so
+    #[arg(long, value_enum)]
+    pub(crate) fail_on: Option<FailOn>,
+
+    /// Also write it as JSON to FILE; `-` is stdout
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// ... as a table in Markdown
+    #[arg(long, value_name = "FILE")]
+    pub(crate) markdown: Option<PathBuf>,
+
+    /// ... as a page for a browser
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+}
+
+/// What a comparison may be failed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    /// A metric is surely worse
+    Worse,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MergeArgs {
+    /// What `perf --json` wrote, of each client
+    #[arg(required = true, value_name = "REPORT")]
+    pub(crate) reports: Vec<PathBuf>,
+
+    /// Demand something of the sum, and end with 3 if it is not met; repeatable
+    #[arg(long, value_name = "EXPR")]
+    pub(crate) threshold: Vec<Threshold>,
+
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// The folder
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -205,6 +285,21 @@ pub(crate) struct StudyArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+
+    /// Tell how it goes in lines, also on a terminal
+    #[arg(long)]
+    pub(crate) plain: bool,
+
+    /// Do not tell how it goes, only what came of it
+    #[arg(short, long, conflicts_with = "plain")]
+    pub(crate) quiet: bool,
+}
+
+/// The forms of a report.
+#[derive(Debug, Args)]
+pub(crate) struct FileArgs {
     /// Also write the result as JSON to FILE; `-` is stdout, and everything else goes to stderr
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
@@ -228,14 +323,6 @@ pub(crate) struct OutputArgs {
     /// ... for Prometheus' node exporter, which reads text files
     #[arg(long, value_name = "FILE")]
     pub(crate) prometheus: Option<PathBuf>,
-
-    /// Tell how it goes in lines, also on a terminal
-    #[arg(long)]
-    pub(crate) plain: bool,
-
-    /// Do not tell how it goes, only what came of it
-    #[arg(short, long, conflicts_with = "plain")]
-    pub(crate) quiet: bool,
 }
 
 /// How an answer is computed in the client itself.

@@ -14,6 +14,10 @@ fn main() -> ExitCode {
     let result = match cli.verb {
         Verb::Get(args) => cmd::get::run(&args),
         Verb::Perf(args) => cmd::perf::run(&args),
+        Verb::Compare(args) => cmd::compare::run(&args),
+        Verb::Merge(args) => cmd::merge::run(&args),
+        Verb::Completions(args) => Ok(cmd::completions::run(&args)),
+        Verb::Man(args) => cmd::man::run(&args),
     };
     result.unwrap_or_else(|error| {
         cmd::complain(&error);

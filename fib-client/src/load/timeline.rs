@@ -42,7 +42,9 @@ pub struct Window {
 }
 
 impl Window {
-    pub(crate) fn new() -> Self {
+    /// Without anything in it.
+    #[must_use]
+    pub fn new() -> Self {
         let response = histogram(SIGNIFICANT_DIGITS);
         Self { sent: 0, failures: 0, in_flight_ns: 0, response }
     }
@@ -60,6 +62,12 @@ impl Window {
     }
 }
 
+impl Default for Window {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Timeline {
     /// All memory that it will ever need.
     pub(super) fn new(length: Duration) -> Self {
@@ -68,7 +76,6 @@ impl Timeline {
     }
 
     /// The windows again from their parts.
-    #[expect(dead_code, reason = "what adds reports up uses it")]
     pub(crate) fn of(length: Duration, windows: Vec<Window>) -> Self {
         let begun = windows.len();
         Self { length, windows, begun, current: 0, current_end: Duration::ZERO }

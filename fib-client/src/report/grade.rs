@@ -206,7 +206,10 @@ fn drift(report: &Report) -> Option<Evidence> {
     };
     let (first, last) = (rate(&windows[..third]), rate(&windows[2 * third..3 * third]));
     let drift = (last - first) / first.max(last).max(1.0);
-    let found = format!("the rate of the last third is {:+.0} % of the first's", 100.0 * drift);
+    let found = format!(
+        "the last third has {:+.0} % of the rate of the first",
+        (100.0 * drift).round() + 0.0
+    );
     let is_large = drift.abs() > DRIFT_MAX && first.max(last) >= 20.0;
     Some(evidence("drift", found, is_large.then_some(Verdict::Unsteady)))
 }

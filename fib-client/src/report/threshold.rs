@@ -124,6 +124,15 @@ impl Decision {
             Self::NotEnoughData => "NOT ENOUGH DATA",
         }
     }
+
+    /// How a page marks it.
+    pub(super) const fn class(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::NotEnoughData => "doubt",
+        }
+    }
 }
 
 impl Threshold {

@@ -214,5 +214,6 @@ fn recovery(timeline: &Timeline, from: Duration, rate: f64) -> Option<f64> {
     let runs = later.windows(RECOVERED_FOR);
     let mut runs = runs.map(|run| (run[0].0, run.iter().map(|(_, it)| it.response.len()).sum()));
     let recovered = runs.find(|&(_, replies): &(Duration, u64)| to_f64(replies) >= wanted);
-    recovered.map(|(begin, _)| begin.saturating_sub(from).as_secs_f64())
+    // When in the window it was is not known: at its end at the latest.
+    recovered.map(|(begin, _)| (begin + timeline.length()).saturating_sub(from).as_secs_f64())
 }

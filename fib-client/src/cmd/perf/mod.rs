@@ -1,7 +1,8 @@
 //! `fib-client perf`: loads a server, tells how it goes, and what came of it.
 
-mod output;
 mod plan;
+mod screen;
+mod view;
 mod watch;
 
 use std::{
@@ -23,9 +24,11 @@ use signal_hook::{
 };
 
 use self::watch::Watch;
-use crate::cli::{Cli, LocalCost, PerfArgs};
+use crate::{
+    cli::{Cli, LocalCost, PerfArgs},
+    cmd::{self, output},
+};
 
-const EXIT_THRESHOLD: u8 = 3;
 const EXIT_WRONG_ANSWERS: u8 = 4;
 const EXIT_CLIENT_LIMITED: u8 = 5;
 /// A program that a signal ended is told as 128 and the number of the signal.
@@ -39,12 +42,12 @@ pub(crate) fn run(args: &PerfArgs) -> Result<ExitCode> {
         let value = usize::try_from(number).context("signals have small numbers")?;
         flag::register_usize(number, Arc::clone(&signal), value).context("handling signals")?;
     }
-    let mut people = output::people(&args.output);
+    let mut people = output::people(&args.output.files);
     let mut watch = Watch::new(args, &signal, &mut *people);
     let report =
         answer(args, &plan, &mut watch).with_context(|| format!("loading {}", plan.address))?;
     let signal = watch.ended_by();
-    output::write(&report, &args.output, &mut *people)?;
+    output::write(&report, &args.output.files, &mut *people)?;
     Ok(exit_code(&report, args, signal))
 }
 
@@ -61,8 +64,8 @@ fn check(args: &PerfArgs) {
     if args.study.interference_levels.contains(&0) {
         refuse("--interference-levels: no long requests is always a phase; leave out the 0");
     }
-    if output::writes_twice_to_stdout(&args.output) {
-        refuse("only one result can be written to stdout");
+    if output::writes_twice_to_stdout(&args.output.files) {
+        refuse("only one form of the report can be written to stdout");
     }
 }
 
@@ -119,7 +122,7 @@ fn exit_code(report: &Report, args: &PerfArgs, signal: usize) -> ExitCode {
     } else if report.replies == 0 {
         ExitCode::FAILURE
     } else if is(Decision::Fail) {
-        ExitCode::from(EXIT_THRESHOLD)
+        ExitCode::from(cmd::EXIT_DEMAND)
     } else if args.study.strict && is_doubtful {
         ExitCode::from(EXIT_CLIENT_LIMITED)
     } else {

@@ -7,27 +7,31 @@ use std::{
         mpsc,
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use fib_client::load::{self, Outcome, Plan, Progress};
+use signal_hook::consts::SIGINT;
 
-use crate::cli::{PerfArgs, Preset};
+use crate::{cli::PerfArgs, cmd::perf::view::View};
 
 /// How soon Ctrl-C is noticed, and a reply of perf1 is told.
 const NAP: Duration = Duration::from_millis(50);
 
 /// Tells how loads go, and ends them when a signal comes.
 pub(super) struct Watch<'a> {
-    preset: Option<Preset>,
-    quiet: bool,
+    args: &'a PerfArgs,
     signal: &'a AtomicUsize,
     people: &'a mut dyn Write,
 }
 
 impl<'a> Watch<'a> {
-    pub(super) fn new(args: &PerfArgs, signal: &'a AtomicUsize, people: &'a mut dyn Write) -> Self {
-        Self { preset: args.preset, quiet: args.output.quiet, signal, people }
+    pub(super) fn new(
+        args: &'a PerfArgs,
+        signal: &'a AtomicUsize,
+        people: &'a mut dyn Write,
+    ) -> Self {
+        Self { args, signal, people }
     }
 
     /// The number of the signal that ended the load, or zero.
@@ -36,14 +40,15 @@ impl<'a> Watch<'a> {
     }
 
     pub(super) fn announce(&mut self, what: &str) -> io::Result<()> {
-        if self.quiet { Ok(()) } else { writeln!(self.people, "{what}") }
+        if self.args.output.quiet { Ok(()) } else { writeln!(self.people, "{what}") }
     }
 
     /// Makes a load.
     pub(super) fn load(&mut self, plan: &Plan) -> io::Result<Outcome> {
-        let progress = Progress::new(plan);
+        let mut view = View::new(self.args, plan);
+        let progress = if view.watches() { Progress::watched(plan) } else { Progress::new(plan) };
         let (sender, each_reply) = mpsc::channel();
-        let sender = (self.preset == Some(Preset::Perf1)).then_some(sender);
+        let sender = view.tells_replies().then_some(sender);
         let watcher = thread::current();
         thread::scope(|scope| {
             let load = scope.spawn(|| {
@@ -51,59 +56,27 @@ impl<'a> Watch<'a> {
                 watcher.unpark();
                 outcome
             });
-            let mut ticker = Ticker::new();
             let told = loop {
                 if load.is_finished() {
                     break tell_each(&each_reply, self.people);
                 }
-                let told = match self.preset {
-                    _ if self.quiet => Ok(()),
-                    Some(Preset::Perf1) => tell_each(&each_reply, self.people),
-                    Some(Preset::Perf2) | None => ticker.tell(&progress, self.people),
-                };
+                let told = tell_each(&each_reply, self.people)
+                    .and_then(|()| view.tell(&progress, self.people));
+                if view.wants_stop() {
+                    self.signal.store(usize::try_from(SIGINT).unwrap_or(2), Ordering::Relaxed);
+                }
                 if told.is_err() || self.ended_by() > 0 {
                     progress.stop();
                 }
                 if told.is_err() {
                     break told;
                 }
-                thread::park_timeout(ticker.nap());
+                thread::park_timeout(NAP);
             };
             let outcome = load.join().expect("the load panicked")?;
             told?;
             Ok(outcome)
         })
-    }
-}
-
-/// Tells a rate each second, as the original demo's second client did.
-struct Ticker {
-    last: Instant,
-    told: u64,
-}
-
-impl Ticker {
-    const PERIOD: Duration = Duration::from_secs(1);
-
-    fn new() -> Self {
-        Self { last: Instant::now(), told: 0 }
-    }
-
-    fn nap(&self) -> Duration {
-        Self::PERIOD.saturating_sub(self.last.elapsed()).min(NAP)
-    }
-
-    /// The rate since it was told last: over the time that it really was, not over one second.
-    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-    fn tell(&mut self, progress: &Progress, people: &mut dyn Write) -> io::Result<()> {
-        let (now, replies) = (Instant::now(), progress.replies());
-        let elapsed = now - self.last;
-        if elapsed < Self::PERIOD {
-            return Ok(());
-        }
-        let rate = (replies - self.told) as f64 / elapsed.as_secs_f64();
-        (self.last, self.told) = (now, replies);
-        writeln!(people, "{rate:.0} reqs/s")
     }
 }
 
