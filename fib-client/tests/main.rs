@@ -4,5 +4,9 @@
 mod allocations;
 mod cli;
 mod connection;
+mod documents;
+mod faults;
 mod load;
 mod support;
+mod together;
+mod truth;

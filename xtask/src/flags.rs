@@ -18,6 +18,9 @@ pub(crate) enum Task {
     Build,
     /// Check everything that must hold for a change to be merged
     Ci,
+    /// Compare the load tester with a minimal one in C: how much load it makes, how little memory
+    /// it takes, and how well it keeps a schedule
+    Client(ClientArgs),
     /// Compare the CPU-bound workload with what gcc and Go make of it, and count its instructions
     Kernel(KernelArgs),
     /// Start a server, load it, stop it
@@ -76,6 +79,17 @@ pub(crate) struct KernelArgs {
     /// How often each program runs, in turn
     #[arg(long, value_name = "N", default_value_t = 9)]
     pub(crate) repetitions: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClientArgs {
+    /// How often each client runs, in turn
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    pub(crate) repetitions: usize,
+
+    /// How many seconds each run takes
+    #[arg(long, value_name = "SECONDS", default_value_t = 1)]
+    pub(crate) seconds: u64,
 }
 
 #[derive(Debug, Args)]

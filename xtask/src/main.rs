@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod ci;
+mod client;
 mod flags;
 mod kernel;
 mod load;
@@ -40,6 +41,7 @@ fn run(flags: Flags) -> Result<()> {
         Task::Bench(args) => bench::run(&sh, &args),
         Task::Build => build::run(&sh),
         Task::Ci => ci::run(&sh),
+        Task::Client(args) => client::run(&sh, &args),
         Task::Kernel(args) => kernel::run(&sh, &args),
         Task::Load(args) => load::run(&sh, &args),
     }

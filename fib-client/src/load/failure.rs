@@ -61,6 +61,35 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// All of them.
+    pub const ALL: [Self; 25] = [
+        Self::ConnectRefused,
+        Self::ConnectTimeout,
+        Self::NoPorts,
+        Self::FdLimit,
+        Self::ConnectFailed,
+        Self::Reset,
+        Self::ClosedIdle,
+        Self::Closed,
+        Self::ClosedMidReply,
+        Self::Timeout,
+        Self::Io,
+        Self::Abandoned,
+        Self::Skipped,
+        Self::Shed,
+        Self::WrongValue,
+        Self::Malformed,
+        Self::Oversize,
+        Self::Unsolicited,
+        Self::ServerParse,
+        Self::ServerRange,
+        Self::ServerTooLong,
+        Self::ServerBusy,
+        Self::ServerDeadline,
+        Self::ServerInternal,
+        Self::ServerShutdown,
+    ];
+
     /// The name in reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -116,7 +145,9 @@ impl Failure {
         }
     }
 
-    pub(super) fn of_connection(error: &io::Error) -> Self {
+    /// What is wrong with a connection that fails.
+    #[must_use]
+    pub fn of_connection(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Self::Reset,
             _ => Self::Io,

@@ -59,6 +59,7 @@ impl Line {
         &mut self,
         traffic: &mut Traffic,
         chunk: &mut [u8],
+        to_the_end: bool,
     ) -> Result<usize, Loss> {
         let before = self.conversation.in_flight();
         loop {
@@ -73,7 +74,7 @@ impl Line {
             while let Some(verdict) = self.conversation.receive(&mut input, &traffic.scripts) {
                 traffic.judge(&verdict)?;
             }
-            if len < chunk.len() {
+            if len < chunk.len() && !to_the_end {
                 break; // the queue is empty: asking the kernel once more would only confirm it
             }
         }

@@ -35,10 +35,11 @@ impl Poller {
         Ok(Self { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)? })
     }
 
-    /// Reports the socket under this number each time there is something new to read, or room
-    /// again to write. It is forgotten when it is closed.
+    /// Reports the socket under this number each time there is something new to read, room again
+    /// to write, or an end. It is forgotten when it is closed.
     pub(crate) fn add(&self, socket: impl AsFd, number: usize) -> io::Result<()> {
-        let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::ET;
+        let wanted = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP;
+        let flags = wanted | epoll::EventFlags::ET;
         epoll::add(&self.epoll, socket, epoll::EventData::new_u64(number as u64), flags)
     }
 
@@ -61,10 +62,14 @@ impl Ready {
         self.events.len()
     }
 
-    /// The numbers under which they were added.
-    pub(crate) fn numbers(&self) -> impl Iterator<Item = usize> {
-        let number = |event: &epoll::Event| usize::try_from(event.data.u64());
-        self.events.iter().map(move |event| number(event).expect("it was one when it was added"))
+    /// The numbers under which they were added, and whether it ends: then all there is has to be
+    /// read, for nothing will ever be new.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, bool)> {
+        let ends = epoll::EventFlags::RDHUP | epoll::EventFlags::HUP | epoll::EventFlags::ERR;
+        self.events.iter().map(move |event| {
+            let number = usize::try_from(event.data.u64()).expect("it was one when it was added");
+            (number, { event.flags }.intersects(ends))
+        })
     }
 }
 

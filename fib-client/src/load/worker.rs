@@ -199,7 +199,7 @@ impl Worker {
             if ready.len() > 0 && !self.busy_poll.is_zero() {
                 sleeps_at = self.traffic.now + self.busy_poll;
             }
-            ready.numbers().for_each(|at| self.serve(at));
+            ready.iter().for_each(|(at, ends)| self.serve(at, ends));
             progress.count(self.index, self.traffic.replies);
         }
     }
@@ -209,7 +209,7 @@ impl Worker {
         while self.traffic.in_flight > 0 && self.traffic.now < deadline {
             let tick = (self.traffic.now + TICK).min(deadline);
             self.wait(ready, tick, false);
-            ready.numbers().for_each(|at| self.serve(at));
+            ready.iter().for_each(|(at, ends)| self.serve(at, ends));
             self.give_up_the_late(self.traffic.now);
         }
     }
@@ -234,13 +234,13 @@ impl Worker {
     }
 
     /// A connection has something to read, or room to write.
-    fn serve(&mut self, at: usize) {
+    fn serve(&mut self, at: usize, ends: bool) {
         if let State::Opening { .. } = self.slots[at].state {
             return self.complete(at);
         }
         let State::Up(line) = &mut self.slots[at].state else { return };
         let due = self.traffic.now;
-        let result = match line.receive(&mut self.traffic, &mut self.chunk) {
+        let result = match line.receive(&mut self.traffic, &mut self.chunk, ends) {
             Ok(answered) => {
                 match &mut self.demand {
                     Demand::Answers => line.ask(&mut self.traffic, due, self.depth),

@@ -96,26 +96,31 @@ impl Report {
     #[must_use]
     pub fn to_prometheus(&self) -> String {
         let mut text = String::new();
-        let mut gauge = |name: &str, help: &str, samples: &[(String, f64)]| {
-            let _ =
-                writeln!(text, "# HELP fib_client_{name} {help}\n# TYPE fib_client_{name} gauge");
+        let mut family = |name: &str, kind: &str, help: &str, samples: &[(String, f64)]| {
+            let _ = writeln!(text, "# HELP fib_client_{name} {help}");
+            let _ = writeln!(text, "# TYPE fib_client_{name} {kind}");
             for (labels, value) in samples {
                 let _ = writeln!(text, "fib_client_{name}{labels} {value}");
             }
         };
-        let plain = |value: f64| [(String::new(), value)];
-        gauge("replies_per_second", "Right replies per second.", &plain(self.rate_per_s));
-        gauge("replies", "Right replies.", &plain(to_f64(self.replies)));
-        gauge("wrong_answers", "Replies that were not right.", &plain(to_f64(self.wrong_answers)));
-        gauge("elapsed_seconds", "Measured time.", &plain(self.elapsed_s));
+        let numbers = [
+            ("replies_per_second", "Right replies per second.", self.rate_per_s),
+            ("replies", "Right replies.", to_f64(self.replies)),
+            ("wrong_answers", "Replies that were not right.", to_f64(self.wrong_answers)),
+            ("elapsed_seconds", "Measured time.", self.elapsed_s),
+        ];
+        for (name, help, value) in numbers {
+            family(name, "gauge", help, &[(String::new(), value)]);
+        }
         let failures = self.failures.iter();
         let failures = failures.map(|it| (format!("{{kind=\"{}\"}}", it.kind), to_f64(it.count)));
-        gauge("failures", "What went wrong, by kind.", &failures.collect::<Vec<_>>());
-        let latencies: Vec<_> =
-            self.classes.iter().flat_map(|class| quantiles(class.n, &class.latency)).collect();
-        gauge("latency_seconds", "Time of a request, by row, number and quantile.", &latencies);
+        let failures: Vec<_> = failures.collect();
+        family("failures", "gauge", "What went wrong, by kind.", &failures);
+        let classes = self.classes.iter();
+        let latencies: Vec<_> = classes.flat_map(|it| quantiles(it.n, &it.latency)).collect();
+        family("latency_seconds", "summary", "Time of a request, by row and number.", &latencies);
         let verdict = format!("{{verdict=\"{}\"}}", self.grade.verdict);
-        gauge("grade", "How far the result can be believed.", &[(verdict, 1.0)]);
+        family("grade", "gauge", "How far the result can be believed.", &[(verdict, 1.0)]);
         text
     }
 

@@ -105,12 +105,12 @@ impl Report {
             writeln!(f, "starved      {starved} connections got no right reply")?;
         }
         if self.in_flight_at_end > 0 {
-            let waited = self.setup.drain_s;
-            writeln!(
-                f,
-                "unanswered   {} in flight when the load ended, and {waited} s later",
-                self.in_flight_at_end
-            )?;
+            let when = if self.interrupted {
+                "when it was interrupted".to_owned()
+            } else {
+                format!("when the load ended, and {} s later", self.setup.drain_s)
+            };
+            writeln!(f, "unanswered   {} in flight {when}", self.in_flight_at_end)?;
         }
         if self.unsent_at_end > 0 {
             writeln!(f, "unsent       {} were due when the load ended", self.unsent_at_end)?;
@@ -207,9 +207,7 @@ impl fmt::Display for Latency {
         for (name, value) in self.percentiles() {
             write!(f, "{name} {:<9} ", Nanos(value).to_string())?;
         }
-        write!(f, "max {}", Nanos(self.max_ns))?;
-        let is_known = self.count == 0 || self.p99_99_ns.is_some();
-        if is_known { Ok(()) } else { write!(f, "  (n={})", self.count) }
+        write!(f, "max {}", Nanos(self.max_ns))
     }
 }
 

@@ -97,11 +97,11 @@ impl Service {
         let (mut ready, mut chunk) = (Ready::new(), vec![0; CHUNK_LEN]);
         while !self.stop.load(Ordering::Relaxed) {
             self.poller.wait(&mut ready, TICK);
-            for number in ready.numbers() {
+            for (number, ends) in ready.iter() {
                 if number == LISTENER {
                     self.accept();
                 } else if let Some(client) = &mut self.clients[number]
-                    && client.serve(&self.answers, &mut chunk).is_err()
+                    && client.serve(&self.answers, &mut chunk, ends).is_err()
                 {
                     self.clients[number] = None;
                 }
@@ -122,7 +122,7 @@ impl Service {
 }
 
 impl Client {
-    fn serve(&mut self, answers: &Answers, chunk: &mut [u8]) -> io::Result<()> {
+    fn serve(&mut self, answers: &Answers, chunk: &mut [u8], ends: bool) -> io::Result<()> {
         loop {
             let len = match self.socket.read(chunk) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -131,7 +131,7 @@ impl Client {
                 Err(error) => return Err(error),
             };
             self.answer(answers, &chunk[..len]);
-            if len < chunk.len() {
+            if len < chunk.len() && !ends {
                 break;
             }
         }

@@ -25,11 +25,15 @@ use anyhow::{Context, Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use xshell::Shell;
 
-pub(crate) use self::record::Counters;
 use self::{
     plan::{Effort, Plan},
     record::{Cell, Record},
     run::Run,
+};
+pub(crate) use self::{
+    record::Counters,
+    statistics::{Values, number},
+    steal::{CpuClock, is_tolerable},
 };
 use crate::{build::Programs, flags::BenchArgs, tools::say};
 

@@ -4,18 +4,16 @@ use crate::bench::record::Cell;
 
 /// The values of some repetitions, sorted.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Values(Vec<f64>);
+pub(crate) struct Values(Vec<f64>);
 
 impl Values {
     /// One value of each cell; none at all if one cell has none.
     pub(super) fn of(cells: &[&Cell], value: impl Fn(&Cell) -> Option<f64>) -> Self {
         let values: Option<Vec<f64>> = cells.iter().map(|cell| value(cell)).collect();
-        let mut values = values.unwrap_or_default();
-        values.sort_by(f64::total_cmp);
-        Self(values)
+        values.unwrap_or_default().into()
     }
 
-    pub(super) fn median(&self) -> Option<f64> {
+    pub(crate) fn median(&self) -> Option<f64> {
         let upper = self.0.len() / 2;
         match self.0.len() % 2 {
             1 => Some(self.0[upper]),
@@ -30,7 +28,7 @@ impl Values {
     }
 
     /// The median ± half the distance between the smallest and the largest.
-    pub(super) fn told_with_spread(&self, decimals: usize) -> String {
+    pub(crate) fn told_with_spread(&self, decimals: usize) -> String {
         match self.0.as_slice() {
             [min, .., max] => {
                 let spread = number((max - min) / 2.0, decimals);
@@ -41,8 +39,15 @@ impl Values {
     }
 }
 
+impl From<Vec<f64>> for Values {
+    fn from(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        Self(values)
+    }
+}
+
 /// Thousands are told apart by a comma.
-pub(super) fn number(value: f64, decimals: usize) -> String {
+pub(crate) fn number(value: f64, decimals: usize) -> String {
     let text = format!("{:.decimals$}", value.abs());
     let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
     let mut grouped = if value < 0.0 { "-".to_owned() } else { String::new() };

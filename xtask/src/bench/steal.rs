@@ -13,13 +13,13 @@ const TOLERABLE: f64 = 0.05;
 
 /// What all cores together did so far, in milliseconds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct CpuClock {
+pub(crate) struct CpuClock {
     ran: u64,
     stolen: u64,
 }
 
 impl CpuClock {
-    pub(super) fn now() -> Result<Self> {
+    pub(crate) fn now() -> Result<Self> {
         let total = KernelStats::current().context("reading /proc/stat")?.total;
         let interrupts = [total.irq_ms(), total.softirq_ms()].into_iter().flatten();
         let ran = total.user_ms() + total.nice_ms() + total.system_ms() + interrupts.sum::<u64>();
@@ -27,7 +27,7 @@ impl CpuClock {
     }
 
     /// The share of the wanted time that was stolen since then.
-    pub(super) fn stolen_since(self) -> Result<f64> {
+    pub(crate) fn stolen_since(self) -> Result<f64> {
         let now = Self::now()?;
         let (ran, stolen) =
             (now.ran.saturating_sub(self.ran), now.stolen.saturating_sub(self.stolen));
@@ -35,7 +35,7 @@ impl CpuClock {
     }
 }
 
-pub(super) fn is_tolerable(stolen: f64) -> bool {
+pub(crate) fn is_tolerable(stolen: f64) -> bool {
     stolen <= TOLERABLE
 }
 

@@ -11,7 +11,9 @@ use fib_client::report::Latency;
 use ratatui::{
     Frame, Terminal, TerminalOptions, Viewport,
     crossterm::{
+        cursor::MoveToColumn,
         event::{self, Event, KeyCode, KeyEvent, KeyModifiers},
+        execute,
         terminal::{disable_raw_mode, enable_raw_mode, size},
     },
     layout::{Constraint, Layout},
@@ -60,15 +62,15 @@ impl Screen {
         let colours = self.colours;
         self.terminal.draw(|frame| draw(frame, seen, colours)).map(|_| ())
     }
+}
 
-    /// Whether somebody has pressed Ctrl-C, which is no signal here, or q, or Esc.
-    pub(super) fn wants_stop(&mut self) -> bool {
-        let mut wants_stop = false;
-        while event::poll(Duration::ZERO).unwrap_or(false) {
-            wants_stop |= matches!(event::read(), Ok(Event::Key(key)) if ends(key));
-        }
-        wants_stop
+/// Whether somebody has pressed Ctrl-C, which is no signal while a screen is open, or q, or Esc.
+pub(super) fn wants_stop() -> bool {
+    let mut wants_stop = false;
+    while event::poll(Duration::ZERO).unwrap_or(false) {
+        wants_stop |= matches!(event::read(), Ok(Event::Key(key)) if ends(key));
     }
+    wants_stop
 }
 
 fn ends(key: KeyEvent) -> bool {
@@ -84,6 +86,7 @@ impl Drop for Screen {
         // There is nobody left to tell.
         let _ = self.terminal.clear();
         let _ = self.terminal.show_cursor();
+        let _ = execute!(io::stdout(), MoveToColumn(0));
         let _ = disable_raw_mode();
     }
 }
@@ -137,7 +140,7 @@ fn row(name: &str, latency: &Latency) -> String {
 
 #[cfg(test)]
 mod tests {
-    use ratatui::backend::TestBackend;
+    use ratatui::{backend::TestBackend, buffer::Cell};
 
     use super::*;
     use crate::cmd::perf::view::tests::seen;
@@ -148,7 +151,7 @@ mod tests {
         let buffer = terminal.backend().buffer();
         let cells = buffer.content();
         let rows = cells.chunks(usize::from(width));
-        let text = rows.map(|row| row.iter().map(|it| it.symbol()).collect::<String>() + "\n");
+        let text = rows.map(|row| row.iter().map(Cell::symbol).collect::<String>() + "\n");
         (text.collect(), cells.iter().any(|it| it.fg != Color::Reset))
     }
 

@@ -15,7 +15,7 @@ use hdrhistogram::Histogram;
 
 use crate::{
     cli::{PerfArgs, Preset},
-    cmd::perf::screen::Screen,
+    cmd::perf::screen::{self, Screen},
 };
 
 /// How often lines are told.
@@ -116,11 +116,8 @@ impl View {
     }
 
     /// Whether somebody has asked to end it here.
-    pub(super) fn wants_stop(&mut self) -> bool {
-        match self {
-            Self::Screen(_, _, screen) => screen.wants_stop(),
-            _ => false,
-        }
+    pub(super) fn wants_stop(&self) -> bool {
+        matches!(self, Self::Screen(..)) && screen::wants_stop()
     }
 }
 
