@@ -6,6 +6,7 @@
 //! A reply's time is read once for all replies that one read of the socket brought.
 
 mod conversation;
+mod demand;
 mod draw;
 mod failure;
 mod line;
@@ -17,6 +18,7 @@ mod slot;
 mod tally;
 mod timeline;
 mod traffic;
+mod use_of_time;
 mod worker;
 
 use std::{
@@ -38,7 +40,7 @@ pub use self::{
     progress::Progress,
     tally::{Latencies, Tally},
     timeline::{Timeline, Window},
-    worker::UseOfTime,
+    use_of_time::UseOfTime,
 };
 pub(crate) use plan::Script;
 pub(crate) use poller::{Poller, Ready};
@@ -99,16 +101,18 @@ pub fn run(
     let ends = drive(workers, progress, span);
     let cpu = cpu_time().saturating_sub(cpu_before);
     let end = ends.iter().map(|(_, end, _)| *end).max().unwrap_or(span.measured);
-    let mut tally = Tally::new(plan.mix.classes().len(), plan.window);
-    for (part, ..) in &ends {
-        tally.add(part);
-    }
+    let (parts, workers): (Vec<_>, _) =
+        ends.into_iter().map(|(it, _, use_of_time)| (it, use_of_time)).unzip();
+    let tally = parts.into_iter().reduce(|mut sum, part| {
+        sum.add(&part);
+        sum
+    });
     Ok(Outcome {
         began,
         elapsed: end.saturating_duration_since(span.measured),
-        tally,
+        tally: tally.expect("there is at least one worker"),
         cpu,
-        workers: ends.into_iter().map(|(_, _, use_of_time)| use_of_time).collect(),
+        workers,
         stolen: clock.and_then(CpuClock::stolen_since),
         interrupted: progress.is_stopped(),
     })

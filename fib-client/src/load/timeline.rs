@@ -3,7 +3,7 @@
 //! When there is no window left, each two become one and the windows twice as long. So an hour's
 //! load has as many windows as a minute's, and nothing is lost but where in a window it happened.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use hdrhistogram::Histogram;
 
@@ -128,12 +128,12 @@ impl Timeline {
 
     /// The windows of another load that began at the same moment.
     pub(crate) fn add(&mut self, other: &Self) {
-        let mut other = other.clone();
         while self.length < other.length {
             self.double();
         }
+        let mut other = Cow::Borrowed(other);
         while other.length < self.length {
-            other.double();
+            other.to_mut().double();
         }
         if self.windows.len() < other.begun {
             self.windows.resize_with(other.begun, Window::new);

@@ -1,27 +1,24 @@
 //! One thread of a load: its connections, and the loop that drives them.
 
 use std::{
-    collections::VecDeque,
-    fs, io, mem,
+    io, mem,
     sync::mpsc,
     time::{Duration, Instant},
 };
 
 use fastrand::Rng;
-use hdrhistogram::Histogram;
-use rustix::time::{ClockId, clock_gettime};
 use socket2::Socket;
 
 use crate::{
     dial::Target,
     load::{
-        Failure, Late, Pace, Plan, Progress, Reconnect, Tally, Until,
+        Failure, Plan, Progress, Reconnect, Tally, Until, UseOfTime,
+        demand::Demand,
         draw::Draw,
         line::Line,
-        pace::DueTimes,
         poller::{Poller, Ready, wake_in_time},
         slot::{Slot, State, is_decided},
-        tally::{histogram, nanos},
+        tally::nanos,
         traffic::{Loss, Span, Traffic},
     },
 };
@@ -32,9 +29,6 @@ const TICK: Duration = Duration::from_millis(20);
 /// How long before a request is due its thread stops to sleep: waking up takes that long, on a
 /// virtual machine whose processor sleeps, too.
 const EARLY: Duration = Duration::from_micros(60);
-
-/// A wake-up that is later than this is one that the thread was kept from.
-const HELD_UP: Duration = Duration::from_millis(1);
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -53,40 +47,12 @@ pub(super) struct Worker {
     busy_poll: Duration,
     reconnect: Reconnect,
     poller: Poller,
-    slots: Vec<Slot>,
-    traffic: Traffic,
-    demand: Demand,
+    pub(super) slots: Vec<Slot>,
+    pub(super) traffic: Traffic,
+    pub(super) demand: Demand,
     rng: Rng,
     chunk: Vec<u8>,
     use_of_time: UseOfTime,
-}
-
-/// What makes requests due.
-#[derive(Debug)]
-enum Demand {
-    /// Answers do.
-    Answers,
-    /// Answers do, after a pause: connections that think, in the order in which they will be done.
-    Thought { think: Duration, thinking: VecDeque<(Instant, usize)> },
-    /// A schedule does. Connections with room take turns.
-    Schedule { due: DueTimes, late: Late, free: VecDeque<usize>, touched: Vec<usize> },
-}
-
-/// What a worker did with its time: how far its own numbers can be trusted.
-#[derive(Clone, Debug)]
-pub struct UseOfTime {
-    /// How long it ran.
-    pub elapsed: Duration,
-    /// How much of that it had nothing to do.
-    pub waited: Duration,
-    /// The CPU time of its thread, in user mode and in the kernel.
-    pub cpu: Duration,
-    /// How much of it it was ready to run, and another thread did.
-    pub queued: Duration,
-    /// How much of it it did not run although it wanted to be woken: stopped, or its machine was.
-    pub held_up: Duration,
-    /// How much later than it wanted to it woke up, in nanoseconds.
-    pub overslept: Histogram<u64>,
 }
 
 impl Worker {
@@ -119,7 +85,7 @@ impl Worker {
             demand: Demand::new(plan, index, slots, rng.fork()),
             rng,
             chunk: vec![0; CHUNK_LEN],
-            use_of_time: UseOfTime::new(),
+            use_of_time: UseOfTime::begin(),
         };
         for at in 0..slots {
             let before = Instant::now();
@@ -135,7 +101,7 @@ impl Worker {
     /// Drives the load to its end; returns what it counted and when it ended.
     pub(super) fn run(mut self, span: Span, progress: &Progress) -> (Tally, Instant, UseOfTime) {
         wake_in_time();
-        let (cpu_before, queued_before) = (cpu_time_of_thread(), time_in_run_queue());
+        self.use_of_time = UseOfTime::begin();
         self.traffic.span = span;
         self.traffic.now = Instant::now();
         if progress.is_watched() {
@@ -144,9 +110,7 @@ impl Worker {
         let mut ready = Ready::new();
         self.begin();
         let end = self.load(progress, &mut ready);
-        self.use_of_time.elapsed = end.saturating_duration_since(span.begin);
-        self.use_of_time.cpu = cpu_time_of_thread().saturating_sub(cpu_before);
-        self.use_of_time.queued = time_in_run_queue().saturating_sub(queued_before);
+        self.use_of_time.end(end.saturating_duration_since(span.begin));
         let use_of_time = self.use_of_time.clone();
         let has_sent_all = self.traffic.budget == 0;
         self.traffic.close();
@@ -215,22 +179,11 @@ impl Worker {
     }
 
     fn wait(&mut self, ready: &mut Ready, until: Instant, poll_only: bool) {
-        let before = self.traffic.now;
-        let most = if poll_only { Duration::ZERO } else { until.saturating_duration_since(before) };
-        self.poller.wait(ready, most);
-        let now = Instant::now();
-        self.traffic.now = now;
-        if !most.is_zero() || ready.len() == 0 {
-            self.use_of_time.waited += now - before;
-        }
-        // Whoever is not woken in time has been kept from working, whatever it finds then.
-        let late = now.saturating_duration_since(until.max(before));
-        if !most.is_zero() && !late.is_zero() {
-            self.use_of_time.overslept.saturating_record(nanos(late));
-        }
-        if late > HELD_UP {
-            self.use_of_time.held_up += late;
-        }
+        let from = self.traffic.now;
+        let until = if poll_only { from } else { until.max(from) };
+        self.poller.wait(ready, until - from);
+        self.traffic.now = Instant::now();
+        self.use_of_time.waited(from, until, self.traffic.now, ready.len() > 0);
     }
 
     /// A connection has something to read, or room to write.
@@ -282,90 +235,6 @@ impl Worker {
         }
     }
 
-    /// Sends what is due, and says when the next request will be.
-    fn send_what_is_due(&mut self) -> Option<Instant> {
-        match &mut self.demand {
-            Demand::Answers => None,
-            Demand::Thought { .. } => self.send_what_is_thought(),
-            Demand::Schedule { .. } => self.send_what_is_scheduled(),
-        }
-    }
-
-    fn send_what_is_thought(&mut self) -> Option<Instant> {
-        loop {
-            let Demand::Thought { thinking, .. } = &mut self.demand else { return None };
-            let &(done, at) = thinking.front()?;
-            if done > self.traffic.now {
-                return Some(done);
-            }
-            thinking.pop_front();
-            if let State::Up(line) = &mut self.slots[at].state {
-                line.ask(&mut self.traffic, done, 1);
-                if let Err(loss) = line.flush() {
-                    self.lose(at, loss);
-                }
-            }
-        }
-    }
-
-    /// Requests that are due at the same time for the same connection are written at once.
-    fn send_what_is_scheduled(&mut self) -> Option<Instant> {
-        let span = self.traffic.span;
-        let Demand::Schedule { due, late, free, touched } = &mut self.demand else { return None };
-        let next = loop {
-            let Some(moment) = due.peek().map(|it| span.begin + it) else { break None };
-            if moment > self.traffic.now || moment >= span.end {
-                break Some(moment);
-            }
-            let lag = self.traffic.now - moment;
-            let left_out = match late {
-                Late::CatchUp => None,
-                Late::Shed(limit) => (lag > *limit).then_some(Failure::Shed),
-                Late::Skip => {
-                    let next = due.peek_second().map(|it| span.begin + it);
-                    next.is_some_and(|it| it <= self.traffic.now).then_some(Failure::Skipped)
-                }
-            };
-            if let Some(failure) = left_out {
-                due.advance();
-                self.traffic.leave_out(moment);
-                self.traffic.fail(failure, 1, || format!("it was due {lag:.1?} ago"));
-                continue;
-            }
-            let Some(at) = free.pop_front() else { break None };
-            let slot = &mut self.slots[at];
-            slot.is_free = false;
-            let State::Up(line) = &mut slot.state else { continue };
-            due.advance();
-            line.ask(&mut self.traffic, moment, 1);
-            if line.room() > 0 {
-                slot.is_free = true;
-                free.push_back(at);
-            }
-            if !slot.is_touched {
-                slot.is_touched = true;
-                touched.push(at);
-            }
-        };
-        self.flush_touched();
-        next
-    }
-
-    fn flush_touched(&mut self) {
-        let Demand::Schedule { touched, .. } = &mut self.demand else { return };
-        let mut lines = mem::take(touched);
-        for at in lines.drain(..) {
-            self.slots[at].is_touched = false;
-            let State::Up(line) = &mut self.slots[at].state else { continue };
-            if let Err(loss) = line.flush() {
-                self.lose(at, loss);
-            }
-        }
-        if let Demand::Schedule { touched, .. } = &mut self.demand {
-            *touched = lines; // with the memory that it has
-        }
-    }
-
     fn tick(&mut self, now: Instant) {
         self.traffic.settle();
         self.give_up_the_late(now);
@@ -391,7 +260,7 @@ impl Worker {
     }
 
     /// Takes a connection down, with all requests that are under way on it.
-    fn lose(&mut self, at: usize, (failure, evidence): Loss) {
+    pub(super) fn lose(&mut self, at: usize, (failure, evidence): Loss) {
         let slot = &mut self.slots[at];
         self.traffic.fail(failure, 1, || evidence);
         if let State::Up(line) = &slot.state {
@@ -502,32 +371,6 @@ impl Worker {
     }
 }
 
-impl Demand {
-    fn new(plan: &Plan, index: usize, slots: usize, rng: Rng) -> Self {
-        match &plan.pace {
-            Pace::Closed { think } if think.is_zero() => Self::Answers,
-            Pace::Closed { think } => {
-                let most = slots * (plan.depth.get() + 1);
-                Self::Thought { think: *think, thinking: VecDeque::with_capacity(most) }
-            }
-            Pace::Open(schedule) => Self::Schedule {
-                due: DueTimes::new(schedule, plan.warm_up, (index, plan.running_threads()), rng),
-                late: schedule.late,
-                free: VecDeque::with_capacity(slots),
-                touched: Vec::with_capacity(slots),
-            },
-        }
-    }
-}
-
-impl UseOfTime {
-    fn new() -> Self {
-        let zero = Duration::ZERO;
-        let overslept = histogram(3);
-        Self { elapsed: zero, waited: zero, cpu: zero, queued: zero, held_up: zero, overslept }
-    }
-}
-
 /// What one of several gets of a total, so that all get the whole.
 const fn share(total: u64, among: u64, index: u64) -> u64 {
     total / among + if index < total % among { 1 } else { 0 }
@@ -535,15 +378,4 @@ const fn share(total: u64, among: u64, index: u64) -> u64 {
 
 fn connecting_loss(error: &io::Error) -> Loss {
     (Failure::of_connecting(error), error.to_string())
-}
-
-fn cpu_time_of_thread() -> Duration {
-    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
-}
-
-/// How long this thread was ready to run and had no processor, where the kernel tells.
-fn time_in_run_queue() -> Duration {
-    let told = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanos = told.split_whitespace().nth(1).and_then(|it| it.parse().ok());
-    Duration::from_nanos(nanos.unwrap_or(0))
 }

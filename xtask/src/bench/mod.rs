@@ -70,7 +70,7 @@ fn measure(record: &mut Record, programs: &Programs, mut plan: Plan) -> Result<(
     record.cells = runs.iter().map(measure).collect::<Result<_>>()?;
     for _ in 0..plan.budget.retries {
         for (run, cell) in runs.iter().zip(&mut record.cells) {
-            if !steal::is_tolerable(cell.stolen) {
+            if !is_tolerable(cell.stolen) {
                 bar.inc_length(1);
                 cell.replace_if_better(measure(run)?);
             }

@@ -1,20 +1,18 @@
 //! What is demanded of a load, and whether it is met: with as much confidence as its samples give.
 
-use std::{fmt, str::FromStr, time::Duration};
+mod binomial;
+mod syntax;
 
 use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{Beta, ContinuousCDF};
 use thiserror::Error;
 
 use crate::{
     load::Latencies,
     report::{Nanos, Report, document::sum, to_f64},
 };
-
-/// A verdict on a share of requests is wrong no more than once in a hundred times.
-const CONFIDENCE: f64 = 0.99;
+use binomial::{CONFIDENCE, clopper_pearson, samples_needed};
 
 /// What is demanded: `p(99)<5ms`, `avg<1ms`, `errors<0.1%`, `rate>=1000`, `delivered>=98%`.
 ///
@@ -264,38 +262,6 @@ impl Threshold {
     }
 }
 
-/// The bounds of a share of which `hits` of `total` were seen.
-/// C. J. Clopper and E. S. Pearson, "The Use of Confidence or Fiducial Limits Illustrated in the
-/// Case of the Binomial", Biometrika 26 (1934).
-fn clopper_pearson(hits: u64, total: u64, confidence: f64) -> (f64, f64) {
-    let tail = (1.0 - confidence) / 2.0;
-    let (hits, total) = (to_f64(hits), to_f64(total));
-    let quantile = |a: f64, b: f64, at: f64| Beta::new(a, b).map(|it| it.inverse_cdf(at));
-    let low = quantile(hits, total - hits + 1.0, tail).unwrap_or(0.0);
-    let high = quantile(hits + 1.0, total - hits, 1.0 - tail).unwrap_or(1.0);
-    (low, high)
-}
-
-/// How many more requests would tell, if they went on as they did; `None` if too many.
-fn samples_needed(hits: u64, total: u64, allowed: f64) -> Option<u64> {
-    const ENOUGH: u32 = 40;
-    let share = to_f64(hits) / to_f64(total);
-    let mut factor = 1.0;
-    for _ in 0..ENOUGH {
-        factor *= 1.25;
-        #[expect(clippy::cast_possible_truncation, reason = "counts stay far below 2^53")]
-        #[expect(clippy::cast_sign_loss, reason = "counts are not negative")]
-        let more = (to_f64(total) * factor) as u64;
-        #[expect(clippy::cast_possible_truncation, reason = "counts stay far below 2^53")]
-        #[expect(clippy::cast_sign_loss, reason = "counts are not negative")]
-        let (low, high) = clopper_pearson((share * to_f64(more)) as u64, more, CONFIDENCE);
-        if high <= allowed || low > allowed {
-            return Some(more - total);
-        }
-    }
-    None
-}
-
 impl Operator {
     const ALL: [(&'static str, Self); 7] = [
         ("<=", Self::LessOrEqual),
@@ -328,92 +294,6 @@ impl Operator {
     }
 }
 
-impl FromStr for Threshold {
-    type Err = ThresholdError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = |reason| ThresholdError { text: text.to_owned(), reason };
-        let compact: String = text.chars().filter(|it| !it.is_whitespace()).collect();
-        let at = compact.find(['<', '>', '=', '!']).ok_or_else(|| wrong("there is no < or >"))?;
-        let (left, right) = compact.split_at(at);
-        let (sign, operator) = Operator::ALL
-            .iter()
-            .find(|(sign, _)| right.starts_with(sign))
-            .ok_or_else(|| wrong("no operator of < <= > >= == !="))?;
-        let metric = parse_metric(left).map_err(wrong)?;
-        let limit = &right[sign.len()..];
-        let limit = match metric {
-            Metric::Time { .. } => parse_time(limit),
-            Metric::Errors | Metric::Delivered => parse_share(limit),
-            Metric::Rate => limit.parse().ok(),
-        };
-        let limit = limit.filter(|it| it.is_finite() && *it >= 0.0);
-        let limit = limit.ok_or_else(|| wrong("the limit does not fit the metric"))?;
-        Ok(Self { metric, operator: *operator, limit })
-    }
-}
-
-fn parse_metric(text: &str) -> Result<Metric, &'static str> {
-    match text {
-        "errors" => return Ok(Metric::Errors),
-        "rate" => return Ok(Metric::Rate),
-        "delivered" => return Ok(Metric::Delivered),
-        _ => {}
-    }
-    let (selector, statistic) = text.rsplit_once(':').unwrap_or(("response", text));
-    // The colon of {n:30} is not the one before the statistic.
-    let (selector, statistic) =
-        if statistic.ends_with('}') { (text, "") } else { (selector, statistic) };
-    let (row, n) = match selector.split_once('{') {
-        Some((row, class)) => {
-            let n = class.strip_prefix("n:").and_then(|it| it.strip_suffix('}')?.parse().ok());
-            (row, Some(n.ok_or("a class is {n:NUMBER}")?))
-        }
-        None => (selector, None),
-    };
-    let row = match row {
-        "lag" => Row::Lag,
-        "service" => Row::Service,
-        "response" | "" => Row::Response,
-        _ => return Err("no metric of lag, service, response, errors, rate, delivered"),
-    };
-    let statistic = match statistic {
-        "avg" => Statistic::Mean,
-        "min" => Statistic::Min,
-        "max" => Statistic::Max,
-        "med" => Statistic::Percentile(50.0),
-        other => {
-            let percent = other.strip_prefix("p(").and_then(|it| it.strip_suffix(')'));
-            let percent = percent.and_then(|it| it.parse().ok());
-            let percent = percent.filter(|percent| *percent > 0.0 && *percent < 100.0);
-            Statistic::Percentile(percent.ok_or("no statistic of p(N), avg, med, min, max")?)
-        }
-    };
-    Ok(Metric::Time { row, n, statistic })
-}
-
-/// In nanoseconds.
-fn parse_time(text: &str) -> Option<f64> {
-    if let Ok(millis) = text.parse::<f64>() {
-        return Some(millis * 1e6);
-    }
-    let (digits, unit) = text.split_at(text.find(|it: char| it.is_alphabetic())?);
-    match (digits.parse::<f64>(), unit) {
-        (Ok(value), "ns") => Some(value),
-        (Ok(value), "us" | "µs") => Some(value * 1e3),
-        (Ok(value), "ms") => Some(value * 1e6),
-        (Ok(value), "s") => Some(value * 1e9),
-        _ => humantime::parse_duration(text).ok().map(|it: Duration| it.as_secs_f64() * 1e9),
-    }
-}
-
-fn parse_share(text: &str) -> Option<f64> {
-    match text.strip_suffix('%') {
-        Some(percent) => percent.parse::<f64>().ok().map(|it| it / 100.0),
-        None => text.parse().ok(),
-    }
-}
-
 #[expect(clippy::cast_possible_truncation, reason = "a limit beyond an hour is one of an hour")]
 #[expect(clippy::cast_sign_loss, reason = "limits are not negative")]
 fn to_nanos(nanos: f64) -> u64 {
@@ -422,42 +302,6 @@ fn to_nanos(nanos: f64) -> u64 {
 
 fn nanos(value: f64) -> String {
     Nanos(Some(to_nanos(value))).to_string()
-}
-
-impl fmt::Display for Threshold {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = self.operator.sign();
-        match self.metric {
-            Metric::Errors => write!(f, "errors{sign}{}%", rounded(self.limit * 100.0)),
-            Metric::Delivered => write!(f, "delivered{sign}{}%", rounded(self.limit * 100.0)),
-            Metric::Rate => write!(f, "rate{sign}{}", self.limit),
-            Metric::Time { row, n, statistic } => {
-                let row = match row {
-                    Row::Lag => "lag",
-                    Row::Service => "service",
-                    Row::Response => "response",
-                };
-                let class = n.map(|n| format!("{{n:{n}}}")).unwrap_or_default();
-                if row != "response" || n.is_some() {
-                    write!(f, "{row}{class}:")?;
-                }
-                match statistic {
-                    Statistic::Percentile(50.0) => f.write_str("med")?,
-                    Statistic::Percentile(percent) => write!(f, "p({percent})")?,
-                    Statistic::Mean => f.write_str("avg")?,
-                    Statistic::Min => f.write_str("min")?,
-                    Statistic::Max => f.write_str("max")?,
-                }
-                let limit = Duration::from_nanos(to_nanos(self.limit));
-                write!(f, "{sign}{}", humantime::format_duration(limit))
-            }
-        }
-    }
-}
-
-/// A percentage that was typed, without what is added by dividing and multiplying it.
-fn rounded(percent: f64) -> f64 {
-    (percent * 1e9).round() / 1e9
 }
 
 #[cfg(test)]
@@ -494,16 +338,6 @@ mod tests {
         assert!(told.contains("more requests"), "{told}");
     }
 
-    /// The rule of three, and a published example: 4 of 20, 95 %: 5.73 % to 43.66 %.
-    #[test]
-    fn the_bounds_are_those_of_the_tables() {
-        let (low, high) = clopper_pearson(4, 20, 0.95);
-        assert!((low - 0.0573).abs() < 1e-4 && (high - 0.4366).abs() < 1e-4, "{low} {high}");
-        let (low, high) = clopper_pearson(0, 1_000, 0.9);
-        assert!(low == 0.0 && (high - 0.003).abs() < 1e-4, "{low} {high}");
-        assert!((clopper_pearson(7, 7, 0.99).1 - 1.0).abs() < 1e-12);
-    }
-
     #[test]
     fn other_metrics_are_judged_as_measured() {
         let one = || std::iter::repeat_n(3, 1_000);
@@ -519,45 +353,6 @@ mod tests {
             ("delivered>=98%", Decision::NotEnoughData),
         ] {
             assert_eq!(judge(expression, one()).decision, decision, "{expression}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_threshold_is_told() {
-        for text in [
-            "",
-            "p(99)",
-            "p(99)<",
-            "p(0)<1ms",
-            "p(100)<1ms",
-            "p99<1ms",
-            "foo:p(99)<1ms",
-            "p(99)<5%",
-            "errors<5ms",
-            "rate>=x",
-            "p(99)<-1ms",
-            "response{30}:avg<1ms",
-            "service{n:30}<1ms",
-        ] {
-            assert!(text.parse::<Threshold>().is_err(), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn a_threshold_reads_as_it_was_written() {
-        for text in [
-            "p(99)<5ms",
-            "lag:max<=20us",
-            "service{n:30}:p(99.9)<1s",
-            "errors<0.1%",
-            "rate>=1000",
-            "delivered>=98%",
-            "avg<250ns",
-            "med!=1ms",
-            "min>1ms",
-            "rate==5",
-        ] {
-            assert_eq!(text.parse::<Threshold>().unwrap().to_string(), text);
         }
     }
 }
