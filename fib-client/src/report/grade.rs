@@ -196,7 +196,7 @@ fn drift(report: &Report) -> Option<Evidence> {
     let windows = &report.timeline.windows;
     let is_ramp = report.setup.schedule.as_ref().is_some_and(|it| it.stages.len() > 1);
     let third = windows.len().saturating_sub(1) / 3; // the last window may be a part of one
-    if is_ramp || third < 3 {
+    if is_ramp || report.interference.is_some() || third < 3 {
         return None;
     }
     let rate = |part: &[crate::report::WindowReport]| {
