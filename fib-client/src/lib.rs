@@ -2,7 +2,7 @@
 //!
 //! [`Connection`] is a client as a program uses it: it asks, pipelines, and gives up in time.
 //! [`load`] makes many requests and measures their replies; [`report`] tells what they say;
-//! [`study`] answers questions that take several loads.
+//! [`study`] answers questions that take several loads. [`host`] tells what else the machine did.
 //!
 //! # Example
 //!
@@ -21,7 +21,7 @@
 
 mod connection;
 mod dial;
-mod host;
+pub mod host;
 pub mod load;
 pub mod report;
 pub mod study;

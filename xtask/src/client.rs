@@ -16,7 +16,7 @@ use procfs::process::Process;
 use xshell::Shell;
 
 use crate::{
-    bench::{CpuClock, Values, is_tolerable, number},
+    bench::{Values, is_tolerable, number, while_measuring},
     build::Programs,
     flags::ClientArgs,
     peers,
@@ -121,9 +121,7 @@ fn stay_small(client: &Path, address: &str) -> Result<()> {
 fn undisturbed<T>(measure: impl Fn() -> Result<T>) -> Result<T> {
     let mut best = None;
     for _ in 0..ATTEMPTS {
-        let clock = CpuClock::now()?;
-        let result = measure()?;
-        let stolen = clock.stolen_since()?;
+        let (result, stolen) = while_measuring(&measure)?;
         if best.as_ref().is_none_or(|(least, _)| stolen < *least) {
             best = Some((stolen, result));
         }

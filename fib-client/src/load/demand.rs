@@ -2,13 +2,17 @@
 
 use std::{
     collections::VecDeque,
-    mem,
     time::{Duration, Instant},
 };
 
 use fastrand::Rng;
 
-use crate::load::{Failure, Late, Pace, Plan, pace::DueTimes, slot::State, worker::Worker};
+use crate::load::{
+    Failure, Late, Pace, Plan,
+    pace::DueTimes,
+    slot::{Slots, State},
+    traffic::Traffic,
+};
 
 /// What makes requests due.
 #[derive(Debug)]
@@ -18,7 +22,7 @@ pub(super) enum Demand {
     /// Answers do, after a pause: connections that think, in the order in which they will be done.
     Thought { think: Duration, thinking: VecDeque<(Instant, usize)> },
     /// A schedule does. Connections with room take turns.
-    Schedule { due: DueTimes, late: Late, free: VecDeque<usize>, touched: Vec<usize> },
+    Schedule { due: DueTimes, late: Late, free: VecDeque<usize> },
 }
 
 impl Demand {
@@ -33,94 +37,84 @@ impl Demand {
                 due: DueTimes::new(schedule, plan.warm_up, (index, plan.running_threads()), rng),
                 late: schedule.late,
                 free: VecDeque::with_capacity(slots),
-                touched: Vec::with_capacity(slots),
             },
         }
     }
 }
 
-impl Worker {
-    /// Sends what is due, and says when the next request will be.
-    pub(super) fn send_what_is_due(&mut self) -> Option<Instant> {
-        match &mut self.demand {
-            Demand::Answers => None,
-            Demand::Thought { .. } => self.send_what_is_thought(),
-            Demand::Schedule { .. } => self.send_what_is_scheduled(),
+impl Demand {
+    /// Puts requests that are due onto connections, and says when the next
+    /// one will be.
+    pub(super) fn ask(&mut self, slots: &mut Slots, traffic: &mut Traffic) -> Option<Instant> {
+        match self {
+            Self::Answers => None,
+            Self::Thought { thinking, .. } => ask_who_has_thought(thinking, slots, traffic),
+            Self::Schedule { due, late, free } => ask_by_schedule(due, *late, free, slots, traffic),
         }
     }
+}
 
-    fn send_what_is_thought(&mut self) -> Option<Instant> {
-        loop {
-            let Demand::Thought { thinking, .. } = &mut self.demand else { return None };
-            let &(done, at) = thinking.front()?;
-            if done > self.traffic.now {
-                return Some(done);
-            }
-            thinking.pop_front();
-            if let State::Up(line) = &mut self.slots[at].state {
-                line.ask(&mut self.traffic, done, 1);
-                if let Err(loss) = line.flush() {
-                    self.lose(at, loss);
-                }
-            }
+fn ask_who_has_thought(
+    thinking: &mut VecDeque<(Instant, usize)>,
+    slots: &mut Slots,
+    traffic: &mut Traffic,
+) -> Option<Instant> {
+    loop {
+        let &(done, at) = thinking.front()?;
+        if done > traffic.now {
+            return Some(done);
+        }
+        thinking.pop_front();
+        if let State::Up(line) = &mut slots[at].state {
+            line.ask(traffic, done, 1);
+            slots.touch(at);
         }
     }
+}
 
-    /// Requests that are due at the same time for the same connection are written at once.
-    fn send_what_is_scheduled(&mut self) -> Option<Instant> {
-        let span = self.traffic.span;
-        let Demand::Schedule { due, late, free, touched } = &mut self.demand else { return None };
-        let next = loop {
-            let Some(moment) = due.peek().map(|it| span.begin + it) else { break None };
-            if moment > self.traffic.now || moment >= span.end {
-                break Some(moment);
-            }
-            let lag = self.traffic.now - moment;
-            let left_out = match late {
-                Late::CatchUp => None,
-                Late::Shed(limit) => (lag > *limit).then_some(Failure::Shed),
-                Late::Skip => {
-                    let next = due.peek_second().map(|it| span.begin + it);
-                    next.is_some_and(|it| it <= self.traffic.now).then_some(Failure::Skipped)
-                }
-            };
-            if let Some(failure) = left_out {
-                due.advance();
-                self.traffic.leave_out(moment);
-                self.traffic.fail(failure, 1, || format!("it was due {lag:.1?} ago"));
-                continue;
-            }
-            let Some(at) = free.pop_front() else { break None };
-            let slot = &mut self.slots[at];
-            slot.is_free = false;
-            let State::Up(line) = &mut slot.state else { continue };
+/// Each request goes to the connection that has had room for the longest time.
+fn ask_by_schedule(
+    due: &mut DueTimes,
+    late: Late,
+    free: &mut VecDeque<usize>,
+    slots: &mut Slots,
+    traffic: &mut Traffic,
+) -> Option<Instant> {
+    let span = traffic.span;
+    loop {
+        let moment = span.begin + due.peek()?;
+        if moment > traffic.now || moment >= span.end {
+            return Some(moment);
+        }
+        if let Some(failure) = left_out(due, late, moment, traffic) {
             due.advance();
-            line.ask(&mut self.traffic, moment, 1);
-            if line.room() > 0 {
-                slot.is_free = true;
-                free.push_back(at);
-            }
-            if !slot.is_touched {
-                slot.is_touched = true;
-                touched.push(at);
-            }
-        };
-        self.flush_touched();
-        next
-    }
-
-    fn flush_touched(&mut self) {
-        let Demand::Schedule { touched, .. } = &mut self.demand else { return };
-        let mut lines = mem::take(touched);
-        for at in lines.drain(..) {
-            self.slots[at].is_touched = false;
-            let State::Up(line) = &mut self.slots[at].state else { continue };
-            if let Err(loss) = line.flush() {
-                self.lose(at, loss);
-            }
+            let lag = traffic.now - moment;
+            traffic.leave_out(moment);
+            traffic.fail(failure, 1, || format!("it was due {lag:.1?} ago"));
+            continue;
         }
-        if let Demand::Schedule { touched, .. } = &mut self.demand {
-            *touched = lines; // with the memory that it has
+        let at = free.pop_front()?; // or it waits for room
+        let slot = &mut slots[at];
+        slot.is_free = false;
+        let State::Up(line) = &mut slot.state else { continue };
+        due.advance();
+        line.ask(traffic, moment, 1);
+        if line.room() > 0 {
+            slot.is_free = true;
+            free.push_back(at);
+        }
+        slots.touch(at);
+    }
+}
+
+/// Whether a request that is due at this moment is not to be sent any more.
+fn left_out(due: &DueTimes, late: Late, moment: Instant, traffic: &Traffic) -> Option<Failure> {
+    match late {
+        Late::CatchUp => None,
+        Late::Shed(limit) => (traffic.now - moment > limit).then_some(Failure::Shed),
+        Late::Skip => {
+            let next = traffic.span.begin + due.peek_second()?;
+            (next <= traffic.now).then_some(Failure::Skipped)
         }
     }
 }

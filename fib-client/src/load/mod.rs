@@ -14,6 +14,7 @@ mod pace;
 mod plan;
 mod poller;
 mod progress;
+mod samples;
 mod slot;
 mod tally;
 mod timeline;
@@ -44,7 +45,7 @@ pub use self::{
 };
 pub(crate) use plan::Script;
 pub(crate) use poller::{Poller, Ready};
-pub(crate) use tally::histogram;
+pub(crate) use samples::histogram;
 
 use crate::{dial::Target, host::CpuClock};
 use traffic::Span;

@@ -1,6 +1,11 @@
 //! A place for a connection, which may be down for a while.
 
-use std::time::{Duration, Instant};
+use std::{
+    mem,
+    ops::{Index, IndexMut},
+    slice,
+    time::{Duration, Instant},
+};
 
 use fastrand::Rng;
 use rustix::{
@@ -24,7 +29,7 @@ pub(super) struct Slot {
     /// Whether it waits for a request that is due, in an open loop.
     pub(super) is_free: bool,
     /// Whether it has requests that are to be written.
-    pub(super) is_touched: bool,
+    is_touched: bool,
     /// Failures since the last reply.
     attempts: u32,
 }
@@ -71,6 +76,64 @@ impl Slot {
     /// Whether a connection that comes up now comes up after a failure.
     pub(super) fn is_again(&self) -> bool {
         self.attempts > 0
+    }
+}
+
+/// The places of a thread, by their numbers.
+#[derive(Debug)]
+pub(super) struct Slots {
+    all: Vec<Slot>,
+    /// Those with requests that are to be written.
+    touched: Vec<usize>,
+}
+
+impl Slots {
+    pub(super) fn with_capacity(capacity: usize) -> Self {
+        Self { all: Vec::with_capacity(capacity), touched: Vec::with_capacity(capacity) }
+    }
+
+    pub(super) fn push(&mut self, slot: Slot) {
+        self.all.push(slot);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(super) fn iter(&self) -> slice::Iter<'_, Slot> {
+        self.all.iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> slice::IterMut<'_, Slot> {
+        self.all.iter_mut()
+    }
+
+    /// One has something to write.
+    pub(super) fn touch(&mut self, at: usize) {
+        if !mem::replace(&mut self.all[at].is_touched, true) {
+            self.touched.push(at);
+        }
+    }
+
+    /// One that has something to write, once.
+    pub(super) fn take_touched(&mut self) -> Option<usize> {
+        let at = self.touched.pop()?;
+        self.all[at].is_touched = false;
+        Some(at)
+    }
+}
+
+impl Index<usize> for Slots {
+    type Output = Slot;
+
+    fn index(&self, at: usize) -> &Slot {
+        &self.all[at]
+    }
+}
+
+impl IndexMut<usize> for Slots {
+    fn index_mut(&mut self, at: usize) -> &mut Slot {
+        &mut self.all[at]
     }
 }
 

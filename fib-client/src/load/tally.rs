@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::load::{Failure, Failures, timeline::Timeline};
-
-/// Latencies from a nanosecond to an hour; longer ones count as an hour.
-const LATENCY_MAX: Duration = Duration::from_hours(1);
+use crate::load::{
+    Failure, Failures,
+    samples::{histogram, nanos},
+    timeline::Timeline,
+};
 
 /// Three digits: no latency is reported more than 0.1 % off.
 const SIGNIFICANT_DIGITS: u8 = 3;
@@ -65,15 +66,6 @@ impl Default for Latencies {
     fn default() -> Self {
         Self::new()
     }
-}
-
-pub(crate) fn histogram(significant_digits: u8) -> Histogram<u64> {
-    Histogram::new_with_bounds(1, nanos(LATENCY_MAX), significant_digits)
-        .expect("the bounds are in order")
-}
-
-pub(super) fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Replies, failures and latencies of the requests that were due while the load was measured.

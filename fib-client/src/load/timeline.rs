@@ -7,7 +7,7 @@ use std::{borrow::Cow, time::Duration};
 
 use hdrhistogram::Histogram;
 
-use crate::load::tally::{histogram, nanos};
+use crate::load::samples::{histogram, nanos};
 
 /// How many windows there are at most; even, so that they can be paired.
 const WINDOWS: usize = 512;

@@ -10,7 +10,7 @@ use crate::load::{
     conversation::{Batch, Conversation, Verdict},
     draw::Draw,
     plan::Script,
-    tally::nanos,
+    samples::nanos,
     timeline::Window,
 };
 

@@ -8,7 +8,7 @@ use std::{
 use hdrhistogram::Histogram;
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::load::tally::{histogram, nanos};
+use crate::load::samples::{histogram, nanos};
 
 /// A wake-up that is later than this is one that the thread was kept from.
 const HELD_UP: Duration = Duration::from_millis(1);

@@ -17,8 +17,8 @@ use crate::{
         draw::Draw,
         line::Line,
         poller::{Poller, Ready, wake_in_time},
-        slot::{Slot, State, is_decided},
-        tally::nanos,
+        samples::nanos,
+        slot::{Slot, Slots, State, is_decided},
         traffic::{Loss, Span, Traffic},
     },
 };
@@ -47,9 +47,9 @@ pub(super) struct Worker {
     busy_poll: Duration,
     reconnect: Reconnect,
     poller: Poller,
-    pub(super) slots: Vec<Slot>,
-    pub(super) traffic: Traffic,
-    pub(super) demand: Demand,
+    slots: Slots,
+    traffic: Traffic,
+    demand: Demand,
     rng: Rng,
     chunk: Vec<u8>,
     use_of_time: UseOfTime,
@@ -80,7 +80,7 @@ impl Worker {
             busy_poll: plan.busy_poll,
             reconnect: plan.reconnect,
             poller: Poller::new()?,
-            slots: Vec::with_capacity(slots),
+            slots: Slots::with_capacity(slots),
             traffic: Traffic::new(plan, draw, budget, each_reply),
             demand: Demand::new(plan, index, slots, rng.fork()),
             rng,
@@ -235,6 +235,18 @@ impl Worker {
         }
     }
 
+    /// Requests that are due at the same time for the same connection are written at once.
+    fn send_what_is_due(&mut self) -> Option<Instant> {
+        let next = self.demand.ask(&mut self.slots, &mut self.traffic);
+        while let Some(at) = self.slots.take_touched() {
+            let State::Up(line) = &mut self.slots[at].state else { continue };
+            if let Err(loss) = line.flush() {
+                self.lose(at, loss);
+            }
+        }
+        next
+    }
+
     fn tick(&mut self, now: Instant) {
         self.traffic.settle();
         self.give_up_the_late(now);
@@ -260,7 +272,7 @@ impl Worker {
     }
 
     /// Takes a connection down, with all requests that are under way on it.
-    pub(super) fn lose(&mut self, at: usize, (failure, evidence): Loss) {
+    fn lose(&mut self, at: usize, (failure, evidence): Loss) {
         let slot = &mut self.slots[at];
         self.traffic.fail(failure, 1, || evidence);
         if let State::Up(line) = &slot.state {
@@ -345,7 +357,7 @@ impl Worker {
 
     /// What was under way is counted, and how long it was.
     fn finish(mut self, end: Instant, has_sent_all: bool) -> Tally {
-        for slot in &self.slots {
+        for slot in self.slots.iter() {
             let mut was_served = slot.was_served;
             if let State::Up(line) = &slot.state {
                 was_served |= line.conversation().got_reply();

@@ -23,6 +23,9 @@ const RETREATS: usize = 6;
 /// How often a probe becomes twice as long because it has too few samples.
 const EXTENSIONS: u32 = 3;
 
+/// Why a search ended that somebody ended.
+const INTERRUPTED: &str = "it was interrupted";
+
 /// What must be delivered for a rate to be one.
 const DELIVERED_MIN: f64 = 0.98;
 
@@ -42,6 +45,8 @@ pub fn search(
     let closed = hunt.capacity()?;
     let (good, ended) = hunt.bracket(closed * FIRST_SHARE)?;
     let (maximum, ended) = match good {
+        // What was not confirmed is no maximum.
+        Some(_) if hunt.is_interrupted() => (None, INTERRUPTED.to_owned()),
         Some(rate) => match hunt.confirm(rate)? {
             Some(rate) => (Some(rate), ended),
             None => (None, "no rate was met again when it was to be confirmed".to_owned()),
@@ -103,7 +108,7 @@ impl Hunt<'_, '_> {
                     let told = format!("{rate:.0} reqs/s are more than this client can make");
                     return Ok((good, told));
                 }
-                Answer::Interrupted => return Ok((good, "it was interrupted".to_owned())),
+                Answer::Interrupted => return Ok((good, INTERRUPTED.to_owned())),
             }
             rate = match good {
                 None if bad <= 1.0 => {
@@ -119,6 +124,10 @@ impl Hunt<'_, '_> {
         }
     }
 
+    fn is_interrupted(&self) -> bool {
+        self.last.as_ref().is_some_and(|(outcome, _)| outcome.interrupted)
+    }
+
     /// A rate at or a little below this that is met as often as it is asked for.
     fn confirm(&mut self, mut rate: f64) -> io::Result<Option<f64>> {
         for _ in 0..RETREATS {
@@ -128,6 +137,9 @@ impl Hunt<'_, '_> {
             }
             if confirmed == CONFIRMATIONS {
                 return Ok(Some(rate));
+            }
+            if self.is_interrupted() {
+                return Ok(None);
             }
             rate /= PRECISION;
         }

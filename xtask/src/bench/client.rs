@@ -46,7 +46,7 @@ fn perf(program: &Path, address: &str, load: &Load, duration: Duration) -> Resul
         Some(requests) => client.args(["--requests", &requests.to_string()]),
         None => client.args(["--duration", &format!("{}ms", duration.as_millis())]),
     };
-    // Loads that are made beside each other begin and end when the scenario says, and no other time.
+    // Loads beside each other begin and end when the scenario says.
     client.args(["--warm-up", "0s", "--drain", "0s"]);
     let output = client.stderr(Stdio::null()).output().context("running fib-client")?;
     let report: Report = serde_json::from_slice(&output.stdout)

@@ -33,7 +33,7 @@ use self::{
 pub(crate) use self::{
     record::Counters,
     statistics::{Values, number},
-    steal::{CpuClock, is_tolerable},
+    steal::{is_tolerable, while_measuring},
 };
 use crate::{build::Programs, flags::BenchArgs, tools::say};
 

@@ -11,7 +11,7 @@ use crate::{
         endings, idle,
         record::{Cell, Idle},
         scenario::{Load, Scenario, Step, head_start},
-        steal::CpuClock,
+        steal::while_measuring,
     },
     build::Programs,
     peers::Peer,
@@ -36,29 +36,32 @@ impl Run<'_> {
         let client = Client::of(self.peer, programs);
         let (mut reports, mut idle, mut silent) = (BTreeMap::new(), None, Vec::new());
         let mut endings = None;
-        let (before, clock) = (server.usage()?, CpuClock::now()?);
-        for step in self.scenario.steps {
-            match step {
-                Step::Idle(connections) => {
-                    let rss_bytes_before = server.usage()?.rss_bytes;
-                    silent = idle::open(server.address(), *connections)?;
-                    let rss_bytes_after = server.usage()?.rss_bytes;
-                    let connections = silent.len();
-                    idle = Some(Idle { connections, rss_bytes_before, rss_bytes_after });
-                }
-                Step::Resets(clients) => {
-                    endings = Some(endings::reset(&server, some_of(*clients, seconds))?);
-                }
-                Step::HalfCloses(clients) => {
-                    endings = Some(endings::half_close(&server, some_of(*clients, seconds))?);
-                }
-                Step::Loads(loads) => {
-                    let timed = self.scenario.timed(seconds) + head_start(loads);
-                    reports.extend(load_beside(&client, &server, loads, timed)?);
+        let before = server.usage()?;
+        let ((), stolen) = while_measuring(|| {
+            for step in self.scenario.steps {
+                match step {
+                    Step::Idle(connections) => {
+                        let rss_bytes_before = server.usage()?.rss_bytes;
+                        silent = idle::open(server.address(), *connections)?;
+                        let rss_bytes_after = server.usage()?.rss_bytes;
+                        let connections = silent.len();
+                        idle = Some(Idle { connections, rss_bytes_before, rss_bytes_after });
+                    }
+                    Step::Resets(clients) => {
+                        endings = Some(endings::reset(&server, some_of(*clients, seconds))?);
+                    }
+                    Step::HalfCloses(clients) => {
+                        endings = Some(endings::half_close(&server, some_of(*clients, seconds))?);
+                    }
+                    Step::Loads(loads) => {
+                        let timed = self.scenario.timed(seconds) + head_start(loads);
+                        reports.extend(load_beside(&client, &server, loads, timed)?);
+                    }
                 }
             }
-        }
-        let (after, stolen) = (server.usage()?, clock.stolen_since()?);
+            Ok(())
+        })?;
+        let after = server.usage()?;
         drop(silent);
         if let Some(endings) = &mut endings {
             endings.counted = server.stop_and_count()?;

@@ -4,35 +4,18 @@
 //! again: not one that was slow, which would be to choose the result.
 
 use anyhow::{Context, Result};
-use procfs::{CurrentSI, KernelStats};
+use fib_client::host::CpuClock;
 
-use crate::{bench::record::Record, tools::to_f64};
+use crate::bench::record::Record;
 
 /// A run that lost a larger share says more about the host than about the server.
 const TOLERABLE: f64 = 0.05;
 
-/// What all cores together did so far, in milliseconds.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct CpuClock {
-    ran: u64,
-    stolen: u64,
-}
-
-impl CpuClock {
-    pub(crate) fn now() -> Result<Self> {
-        let total = KernelStats::current().context("reading /proc/stat")?.total;
-        let interrupts = [total.irq_ms(), total.softirq_ms()].into_iter().flatten();
-        let ran = total.user_ms() + total.nice_ms() + total.system_ms() + interrupts.sum::<u64>();
-        Ok(Self { ran, stolen: total.steal_ms().unwrap_or(0) })
-    }
-
-    /// The share of the wanted time that was stolen since then.
-    pub(crate) fn stolen_since(self) -> Result<f64> {
-        let now = Self::now()?;
-        let (ran, stolen) =
-            (now.ran.saturating_sub(self.ran), now.stolen.saturating_sub(self.stolen));
-        Ok(to_f64(stolen) / to_f64((ran + stolen).max(1)))
-    }
+/// Measures, and says which share of the wanted time was stolen meanwhile.
+pub(crate) fn while_measuring<T>(measure: impl FnOnce() -> Result<T>) -> Result<(T, f64)> {
+    let clock = CpuClock::now().context("reading /proc/stat")?;
+    let result = measure()?;
+    Ok((result, clock.stolen_since().context("reading /proc/stat")?))
 }
 
 pub(crate) fn is_tolerable(stolen: f64) -> bool {

@@ -2,6 +2,7 @@
 
 mod plan;
 mod screen;
+mod seen;
 mod view;
 mod watch;
 

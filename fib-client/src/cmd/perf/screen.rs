@@ -23,7 +23,7 @@ use ratatui::{
     widgets::{Block, Gauge, Paragraph, Sparkline},
 };
 
-use crate::cmd::perf::view::Seen;
+use crate::cmd::perf::seen::Seen;
 
 /// How many lines the picture has.
 const HEIGHT: u16 = 11;
@@ -143,7 +143,7 @@ mod tests {
     use ratatui::{backend::TestBackend, buffer::Cell};
 
     use super::*;
-    use crate::cmd::perf::view::tests::seen;
+    use crate::cmd::perf::seen::tests::seen;
 
     fn drawn(width: u16, colours: bool) -> (String, bool) {
         let mut terminal = Terminal::new(TestBackend::new(width, HEIGHT)).expect("it has room");

@@ -2,11 +2,12 @@
 
 use std::fmt::{self, Write as _};
 
-use maud::{DOCTYPE, html};
+use maud::html;
 
 use crate::report::{
     Nanos,
     compare::{Comparison, Difference, Finding},
+    html::page,
 };
 
 /// The columns of a finding.
@@ -74,40 +75,25 @@ impl Comparison {
     /// As a page for a browser, with all that it needs.
     #[must_use]
     pub fn to_html(&self) -> String {
-        let page = html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta http-equiv="Content-Security-Policy"
-                        content="default-src 'none'; style-src 'unsafe-inline'";
-                    title { "fib: comparison" }
-                    style { (maud::PreEscaped(include_str!("../html/style.css"))) }
-                }
-                body { main {
-                    h1 { "Comparison with " (self.sides.first().map_or("", |it| &it.name)) }
-                    section.scroll { table {
-                        thead { tr { @for column in COLUMNS { th { (column) } } } }
-                        tbody { @for (cells, finding) in self.rows().zip(&self.findings) {
-                            tr { @for (at, cell) in cells.iter().enumerate() {
-                                td.badge-cell[at == 7] {
-                                    @if at == 7 { span class={"badge " (finding.verdict.name())} { (cell) } }
-                                    @else { (cell) }
-                                }
-                            } }
-                        } }
-                    } }
-                    ul { @for line in self.sides_in_words() { li { (line) } } }
-                    @if !self.warnings.is_empty() {
-                        h2 { "Doubts" }
-                        ul { @for warning in &self.warnings { li { (warning) } } }
-                    }
-                    p { (self.method()) }
-                } }
+        let first = self.sides.first().map_or("", |it| &it.name);
+        let body = html! {
+            h1 { "Comparison with " (first) }
+            section.scroll { table {
+                thead { tr { @for column in COLUMNS { th { (column) } } } }
+                tbody { @for cells in self.rows() { tr {
+                    @let [values @ .., verdict] = &cells;
+                    @for value in values { td { (value) } }
+                    td { span class={"badge " (verdict)} { (verdict) } }
+                } } }
+            } }
+            ul { @for line in self.sides_in_words() { li { (line) } } }
+            @if !self.warnings.is_empty() {
+                h2 { "Doubts" }
+                ul { @for warning in &self.warnings { li { (warning) } } }
             }
+            p.faint { (self.method()) }
         };
-        page.into_string()
+        page("fib: comparison", &body)
     }
 
     /// Whether any metric of any side became worse.

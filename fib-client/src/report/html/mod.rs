@@ -11,34 +11,20 @@ impl Report {
     /// As a page for a browser.
     #[must_use]
     pub fn to_html(&self) -> String {
-        let title = format!("fib: {}", self.server);
-        let page = html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="color-scheme" content="light dark";
-                    meta http-equiv="Content-Security-Policy" content=(POLICY);
-                    link rel="icon" href="data:,";
-                    title { (title) }
-                    style { (PreEscaped(include_str!("style.css"))) }
-                }
-                body { main {
-                    (self.heading())
-                    (self.numbers())
-                    (charts::percentiles(self))
-                    (charts::timeline(self))
-                    (tables::latencies(self))
-                    (tables::interference(self))
-                    (charts::search(self))
-                    (tables::failures(self))
-                    (tables::evidence(self))
-                    (tables::environment(self))
-                } script { (PreEscaped(include_str!("script.js"))) } }
-            }
+        let body = html! {
+            (self.heading())
+            (self.numbers())
+            (charts::percentiles(self))
+            (charts::timeline(self))
+            (tables::latencies(self))
+            (tables::interference(self))
+            (charts::search(self))
+            (tables::failures(self))
+            (tables::evidence(self))
+            (tables::environment(self))
+            script { (PreEscaped(include_str!("script.js"))) }
         };
-        page.into_string()
+        page(&format!("fib: {}", self.server), &body)
     }
 
     fn heading(&self) -> Markup {
@@ -77,6 +63,26 @@ impl Report {
 /// Nothing is fetched, whatever the page shows.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
                       img-src data:";
+
+/// A page with all that it needs.
+pub(super) fn page(title: &str, body: &Markup) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                link rel="icon" href="data:,";
+                title { (title) }
+                style { (PreEscaped(include_str!("style.css"))) }
+            }
+            body { main { (body) } }
+        }
+    };
+    page.into_string()
+}
 
 #[cfg(test)]
 mod tests {
