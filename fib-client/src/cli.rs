@@ -316,7 +316,7 @@ pub(crate) struct FileArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) hlog: Option<PathBuf>,
 
-    /// ... its response times as a percentile distribution, as the plotter of `HdrHistogram` reads it
+    /// ... its response times as a percentile distribution, for the plotter of `HdrHistogram`
     #[arg(long, value_name = "FILE")]
     pub(crate) hgrm: Option<PathBuf>,
 

@@ -1,7 +1,7 @@
 //! Waits for sockets to be ready or for a moment to come, to the nanosecond.
 //!
 //! The wait of the usual libraries is rounded up to milliseconds: a request that is due in between
-//! would always be late. So this is Linux' `epoll_pwait2`, and a slack of its timer of a nanosecond.
+//! would always be late. So this is Linux' `epoll_pwait2`, and its timer has a slack of one.
 
 use std::{
     num::NonZeroU64,

@@ -60,13 +60,15 @@ pub(super) fn line_chart(title: &str, x: &Axis<'_>, y: &Axis<'_>, series: &[Seri
                 }
             }
             svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(title) {
-                @for tick in up.ticks() {
-                    line.grid x1=(LEFT) x2=(WIDTH - RIGHT) y1=(at(up.place(tick))) y2=(at(up.place(tick))) {}
-                    text.tick x=(LEFT - 8.0) y=(at(up.place(tick) + 4.0)) text-anchor="end" { ((y.tell)(tick)) }
+                @for (tick, y1) in up.placed_ticks() {
+                    line.grid x1=(LEFT) x2=(WIDTH - RIGHT) y1=(at(y1)) y2=(at(y1)) {}
+                    text.tick x=(LEFT - 8.0) y=(at(y1 + 4.0)) text-anchor="end" { ((y.tell)(tick)) }
                 }
-                @for tick in across.ticks() {
-                    line.grid y1=(TOP) y2=(HEIGHT - BOTTOM) x1=(at(across.place(tick))) x2=(at(across.place(tick))) {}
-                    text.tick x=(at(across.place(tick))) y=(HEIGHT - BOTTOM + 20.0) text-anchor="middle" { ((x.tell)(tick)) }
+                @for (tick, x1) in across.placed_ticks() {
+                    line.grid y1=(TOP) y2=(HEIGHT - BOTTOM) x1=(at(x1)) x2=(at(x1)) {}
+                    text.tick x=(at(x1)) y=(HEIGHT - BOTTOM + 20.0) text-anchor="middle" {
+                        ((x.tell)(tick))
+                    }
                 }
                 text.tick x=(WIDTH - RIGHT) y=(HEIGHT - 6.0) text-anchor="end" { (x.label) }
                 text.tick x=(LEFT) y=(HEIGHT - 6.0) { "vertical: " (y.label) }
@@ -127,6 +129,11 @@ impl Span {
             Scale::Log => (value.max(self.low) / self.low).log10() / (self.high / self.low).log10(),
         };
         self.from + share.clamp(0.0, 1.0) * (self.to - self.from)
+    }
+
+    /// Round values, and where they are.
+    fn placed_ticks(&self) -> Vec<(f64, f64)> {
+        self.ticks().into_iter().map(|tick| (tick, self.place(tick))).collect()
     }
 
     /// Round values: powers of ten, or multiples of 1, 2 or 5 of one.

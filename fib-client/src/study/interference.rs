@@ -109,8 +109,7 @@ fn disturb(
     disturbance.levels.iter().enumerate().map(make).collect()
 }
 
-/// When it is quiet, and when it is not: quiet, disturbed, quiet, disturbed, ..., quiet, all equally
-/// long.
+/// When it is quiet, and when it is not, in turn, from quiet to quiet; all phases are equally long.
 struct Phases {
     length: Duration,
     disturbed: usize,

@@ -172,7 +172,9 @@ pub(super) fn environment(report: &Report) -> Markup {
     html! {
         section.box #environment {
             h2 { "Where, and how to make it again" }
-            table { tbody { @for (name, fact) in facts { tr { th { (name) } td.words { (fact) } } } } }
+            table { tbody {
+                @for (name, fact) in facts { tr { th { (name) } td.words { (fact) } } }
+            } }
             div.command { code #command { (command.join(" ")) } button type="button" #copy { "Copy" } }
         }
     }
