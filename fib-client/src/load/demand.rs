@@ -40,11 +40,8 @@ impl Demand {
             },
         }
     }
-}
 
-impl Demand {
-    /// Puts requests that are due onto connections, and says when the next
-    /// one will be.
+    /// Puts requests that are due onto connections, and says when the next one will be.
     pub(super) fn ask(&mut self, slots: &mut Slots, traffic: &mut Traffic) -> Option<Instant> {
         match self {
             Self::Answers => None,

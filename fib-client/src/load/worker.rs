@@ -127,9 +127,9 @@ impl Worker {
             Demand::Answers => (0..slots).for_each(|at| self.refill(at, begin)),
             // Not all at once: those who think for long would ever after ask at the same moment.
             Demand::Thought { think, thinking } => {
-                let phase =
-                    |at: usize| *think * at.try_into().unwrap_or(0) / slots.try_into().unwrap_or(1);
-                thinking.extend((0..slots).map(|at| (begin + phase(at), at)));
+                let count = u32::try_from(slots * self.depth).unwrap_or(u32::MAX);
+                let phase = |at: u32| *think * at / count;
+                thinking.extend((0..count).map(|at| (begin + phase(at), at as usize % slots)));
             }
             Demand::Schedule { free, .. } => {
                 free.extend(0..slots);
@@ -335,7 +335,7 @@ impl Worker {
         match &mut self.demand {
             Demand::Answers => self.refill(at, self.traffic.now),
             Demand::Thought { thinking, .. } => {
-                thinking.push_front((self.traffic.now, at));
+                (0..self.depth).for_each(|_| thinking.push_front((self.traffic.now, at)));
             }
             Demand::Schedule { .. } => self.offer_room(at),
         }

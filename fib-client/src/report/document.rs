@@ -252,7 +252,21 @@ impl Report {
     pub fn delivered(&self) -> Option<f64> {
         let due = self.due();
         (self.setup.loop_kind == LoopKind::Open && due > 0)
-            .then(|| (self.rate_per_s * self.elapsed_s / to_f64(due)).min(1.0))
+            .then(|| to_f64(self.replies) / to_f64(due))
+    }
+
+    /// Whether ever more requests were left over, in an open loop: at its end more than usually are
+    /// under way. In a queue that grows evenly it is twice the mean.
+    #[must_use]
+    pub fn is_overloaded(&self) -> bool {
+        const GROWTH: f64 = 1.5;
+        const NOTABLE: f64 = 0.02;
+        let (due, in_time) = (to_f64(self.due()), self.rate_per_s * self.elapsed_s);
+        let left_over = due - in_time - to_f64(self.errors);
+        let usual = self.rate_per_s * self.latency.response.mean_ns.unwrap_or(0.0) / 1e9;
+        self.setup.loop_kind == LoopKind::Open
+            && left_over > NOTABLE * due
+            && left_over > GROWTH * usual
     }
 
     /// How many requests the schedule made due.

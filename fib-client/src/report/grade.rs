@@ -183,11 +183,13 @@ fn stolen(report: &Report) -> Option<Evidence> {
 /// Whether the server could follow the schedule: if the client could send and did not get through.
 fn schedule(report: &Report) -> Option<Evidence> {
     let delivered = report.delivered()?;
+    let growth = if report.is_overloaded() { ", and ever more were left over" } else { "" };
     let found = format!(
-        "{:.1} % of the requests that were due were answered rightly and in time",
+        "{:.1} % of the requests that were due were answered rightly{growth}",
         100.0 * delivered
     );
-    let doubt = (delivered < DELIVERED_MIN).then_some(Verdict::ServerLimited);
+    let is_behind = delivered < DELIVERED_MIN || report.is_overloaded();
+    let doubt = is_behind.then_some(Verdict::ServerLimited);
     Some(evidence("schedule", found, doubt))
 }
 

@@ -5,13 +5,16 @@
 //! makes both slower.
 
 use std::{
-    io, thread,
+    io,
+    num::NonZeroUsize,
+    thread,
     time::{Duration, SystemTime},
 };
 
 use hdrhistogram::Histogram;
 
 use crate::{
+    dial::Target,
     load::{self, Mix, Outcome, Pace, Plan, Progress, Timeline, Until, histogram},
     report::{Interference, InterferenceLevel, Latency, per_second, to_f64},
     study::RunLoad,
@@ -53,13 +56,19 @@ pub fn interference(
     disturbance: &InterferencePlan,
     run: &mut RunLoad<'_>,
 ) -> io::Result<(Outcome, Interference)> {
+    // Before anything waits: a server that is not there shall not be waited for.
+    drop(Target::resolve(&plan.address)?.connect(HEAD_START)?);
     let begin = plan.start_at.unwrap_or_else(SystemTime::now) + HEAD_START;
     let short = Plan { window: WINDOW, start_at: Some(begin), ..plan.clone() };
     let phases = Phases::new(plan, disturbance.levels.len());
     let measured = begin + plan.warm_up;
+    let loads = long_loads(plan, disturbance, measured, &phases);
     let (outcome, long) = thread::scope(|scope| {
-        let long = scope.spawn(|| disturb(plan, disturbance, measured, &phases));
+        let long = scope.spawn(|| loads.iter().map(LongLoad::make).collect::<io::Result<Vec<_>>>());
         let outcome = run(&short);
+        for load in &loads {
+            load.progress.stop(); // it is over, or this is an interruption
+        }
         (outcome, long.join().expect("the long load panicked"))
     });
     let (outcome, long_rates) = (outcome?, long?);
@@ -77,20 +86,25 @@ pub fn interference(
     Ok((outcome, Interference { short_n, long_n: disturbance.long_n, levels, isolation }))
 }
 
-/// Makes the long loads, one after the other; says what rate each of them had.
-fn disturb(
+/// The long requests of one phase.
+struct LongLoad {
+    plan: Plan,
+    progress: Progress,
+}
+
+/// One load for each phase that is disturbed.
+fn long_loads(
     plan: &Plan,
     disturbance: &InterferencePlan,
     measured: SystemTime,
     phases: &Phases,
-) -> io::Result<Vec<f64>> {
-    let make = |(at, &connections): (usize, &usize)| {
-        let Some(connections) = connections.try_into().ok() else { return Ok(0.0) };
+) -> Vec<LongLoad> {
+    let load = |(at, &connections): (usize, &usize)| {
         let (from, to) = phases.disturbed(at);
-        let long = Plan {
-            connections,
-            depth: 1.try_into().expect("one is not zero"),
-            threads: 1.try_into().expect("one is not zero"),
+        let plan = Plan {
+            connections: NonZeroUsize::new(connections).unwrap_or(NonZeroUsize::MIN),
+            depth: NonZeroUsize::MIN,
+            threads: NonZeroUsize::MIN,
             busy_poll: Duration::ZERO,
             pace: Pace::Closed { think: Duration::ZERO },
             mix: Mix::only(disturbance.long_n),
@@ -100,13 +114,22 @@ fn disturb(
             start_at: Some(measured + from),
             ..plan.clone()
         };
-        // It connects just before, not a phase before.
-        let early = (measured + from).duration_since(SystemTime::now()).unwrap_or_default();
-        thread::sleep(early.saturating_sub(HEAD_START / 4));
-        let outcome = load::run(&long, &Progress::new(&long), None)?;
-        Ok(per_second(outcome.tally.in_time, outcome.elapsed))
+        LongLoad { progress: Progress::new(&plan), plan }
     };
-    disturbance.levels.iter().enumerate().map(make).collect()
+    disturbance.levels.iter().enumerate().map(load).collect()
+}
+
+impl LongLoad {
+    /// Connects just before it begins, and says what rate it had.
+    fn make(&self) -> io::Result<f64> {
+        const NAP: Duration = Duration::from_millis(20);
+        let begin = self.plan.start_at.unwrap_or(SystemTime::UNIX_EPOCH) - HEAD_START / 4;
+        while SystemTime::now() < begin && !self.progress.is_stopped() {
+            thread::sleep(NAP);
+        }
+        let outcome = load::run(&self.plan, &self.progress, None)?;
+        Ok(per_second(outcome.tally.in_time, outcome.elapsed))
+    }
 }
 
 /// When it is quiet, and when it is not, in turn, from quiet to quiet; all phases are equally long.

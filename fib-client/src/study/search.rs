@@ -193,9 +193,9 @@ fn judge(
     let delivered = report.delivered().unwrap_or(0.0);
     let answer = if report.interrupted {
         Answer::Interrupted
-    } else if delivered < DELIVERED_MIN {
+    } else if delivered < DELIVERED_MIN || report.is_overloaded() {
         judged.decision = Decision::Fail;
-        judged.reason = format!("only {:.1} % were delivered", 100.0 * delivered);
+        judged.reason = format!("{:.1} % were delivered, the rest was late", 100.0 * delivered);
         let is_clients = report.grade.verdict == Verdict::ClientLimited;
         if is_clients { Answer::OverTheClient } else { Answer::NotMet }
     } else if judged.decision == Decision::Pass {
