@@ -61,7 +61,7 @@ pub(crate) struct CompareArgs {
     pub(crate) force: bool,
 
     /// End with 3 if any metric is so
-    #[arg(long, value_enum)]
+    #[arg(long, value_name = "VERDICT", value_enum)]
     pub(crate) fail_on: Option<FailOn>,
 
     /// Also write it as JSON to FILE; `-` is stdout

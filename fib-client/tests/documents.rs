@@ -13,7 +13,7 @@ use fib_client::{
 
 use crate::{
     load::{plan, run},
-    support::{honest, tool},
+    support::{find, honest, tool},
 };
 
 fn report() -> Report {
@@ -54,7 +54,9 @@ fn a_report_is_what_its_schema_says() {
 /// A real browser opens the page, runs its script, and has nothing to complain of.
 #[test]
 fn a_browser_shows_the_page() {
-    let Some(chromium) = tool("chromium", "chromium") else { return };
+    // Distributions and vendors call it differently.
+    let named = ["google-chrome", "chromium-browser"].into_iter().find_map(find);
+    let Some(chromium) = named.or_else(|| tool("chromium", "chromium")) else { return };
     let folder = folder("browser");
     let page = folder.join("report.html");
     fs::write(&page, report().to_html()).unwrap();

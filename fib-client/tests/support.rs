@@ -101,12 +101,17 @@ fn serve_in_this_process() {
 /// Where a program is, or `None`, said aloud; with `FIB_REQUIRE_TOOLS=1` missing is a failure.
 #[expect(clippy::print_stderr, reason = "whoever runs the tests shall know")]
 pub(crate) fn tool(program: &str, package: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let found = env::split_paths(&path).map(|it| it.join(program)).find(|it| it.is_file());
+    let found = find(program);
     if found.is_none() {
         let told = format!("{program} is missing; apt-get install {package}");
         assert!(env::var("FIB_REQUIRE_TOOLS").is_err(), "{told}");
         eprintln!("SKIPPED: {told}");
     }
     found
+}
+
+/// Where a program is, if it is there.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).map(|it| it.join(program)).find(|it| it.is_file())
 }
