@@ -205,13 +205,32 @@ fn interference_tells_a_server_that_starves_from_one_that_does_not() {
         let disturbance = InterferencePlan { long_n: 40, levels: vec![2] };
         let mut run =
             |plan: &Plan| fib_client::load::run(plan, &fib_client::load::Progress::new(plan), None);
-        study::interference(&plan, &disturbance, &mut run).unwrap().1
+        study::interference(&plan, &disturbance, &mut run).unwrap().1.unwrap()
     };
     let (starving, fair) = (isolation(serve_all(true)), isolation(serve_all(false)));
     assert!(starving.isolation < 0.2, "{starving}");
     assert!(fair.isolation > 2.0 * starving.isolation, "{starving}{fair}");
     assert_eq!(starving.levels.len(), 2);
     assert!(starving.levels[1].long_rate_per_s > 1.0, "{starving}");
+}
+
+/// What did not happen is not told: nobody was starved who was not disturbed.
+#[test]
+fn an_interrupted_study_tells_what_it_has() {
+    let plan = Plan { until: Until::Elapsed(Duration::from_secs(60)), ..plan(honest()) };
+    let disturbance = InterferencePlan { long_n: 40, levels: vec![1, 2] };
+    let mut run = |plan: &Plan| {
+        let progress = fib_client::load::Progress::new(plan);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(Duration::from_millis(500));
+                progress.stop();
+            });
+            fib_client::load::run(plan, &progress, None)
+        })
+    };
+    let (outcome, found) = study::interference(&plan, &disturbance, &mut run).unwrap();
+    assert!(outcome.interrupted && found.is_none(), "{found:?}");
 }
 
 /// Thinking is not waiting: the pause is no part of the latency.

@@ -85,10 +85,12 @@ fn line(series: &Series<'_>, across: &Span, up: &Span, x: &Axis<'_>, y: &Axis<'_
         let _ = write!(path, "{command}{} {}", at(across.place(left)), at(up.place(right)));
     }
     let step = series.points.len().div_ceil(DOTS_MAX).max(1);
+    // A single point has no line that shows it.
+    let only = if series.points.len() == 1 { " only" } else { "" };
     html! {
         path class={"line c" (series.colour)} d=(path) {}
         @for &(left, right) in series.points.iter().step_by(step) {
-            circle class={"dot c" (series.colour)} r="2.6" cx=(at(across.place(left))) cy=(at(up.place(right))) {
+            circle class={"dot c" (series.colour) (only)} r="2.6" cx=(at(across.place(left))) cy=(at(up.place(right))) {
                 title { (series.name) ": " ((y.tell)(right)) " at " ((x.tell)(left)) }
             }
         }

@@ -42,7 +42,8 @@ const RECOVERED: f64 = 0.8;
 const RECOVERED_FOR: usize = 5;
 
 /// Runs the plan as the short load, for its whole duration, and the long ones beside it. Gives the
-/// outcome of the short load, too.
+/// outcome of the short load, too, and nothing else if it was interrupted before a phase with long
+/// requests was over.
 ///
 /// # Errors
 ///
@@ -55,7 +56,7 @@ pub fn interference(
     plan: &Plan,
     disturbance: &InterferencePlan,
     run: &mut RunLoad<'_>,
-) -> io::Result<(Outcome, Interference)> {
+) -> io::Result<(Outcome, Option<Interference>)> {
     // Before anything waits: a server that is not there shall not be waited for.
     drop(Target::resolve(&plan.address)?.connect(HEAD_START)?);
     let begin = plan.start_at.unwrap_or_else(SystemTime::now) + HEAD_START;
@@ -77,13 +78,18 @@ pub fn interference(
     let mut levels = vec![quiet.level(0, 0.0, &quiet, None)];
     for (at, &connections) in disturbance.levels.iter().enumerate() {
         let span = phases.disturbed(at);
+        if span.1 + phases.length > outcome.elapsed + timeline.length() {
+            break; // of this phase, or of the quiet one after it, a part is missing
+        }
         let measured = Measured::of(timeline, &[(span.0 + phases.length / 10, span.1)]);
         let recovery = recovery(timeline, span.1, quiet.rate() * RECOVERED);
         levels.push(measured.level(connections, long_rates[at], &quiet, recovery));
     }
     let isolation = levels.iter().map(|level| level.isolation).fold(1.0, f64::min);
     let short_n = plan.mix.classes()[0].n;
-    Ok((outcome, Interference { short_n, long_n: disturbance.long_n, levels, isolation }))
+    let long_n = disturbance.long_n;
+    let found = (levels.len() > 1).then_some(Interference { short_n, long_n, levels, isolation });
+    Ok((outcome, found))
 }
 
 /// The long requests of one phase.

@@ -100,14 +100,12 @@ impl Hunt<'_, '_> {
     /// The largest rate that was met, and why there is no larger one.
     fn bracket(&mut self, first: f64) -> io::Result<(Option<f64>, String)> {
         let (mut good, mut bad, mut rate) = (None, f64::INFINITY, first.max(1.0));
+        let mut is_clients = false;
         loop {
             match self.probe(rate)? {
                 Answer::Met => good = Some(rate),
-                Answer::NotMet => bad = rate,
-                Answer::OverTheClient => {
-                    let told = format!("{rate:.0} reqs/s are more than this client can make");
-                    return Ok((good, told));
-                }
+                Answer::NotMet => (bad, is_clients) = (rate, false),
+                Answer::OverTheClient => (bad, is_clients) = (rate, true),
                 Answer::Interrupted => return Ok((good, INTERRUPTED.to_owned())),
             }
             rate = match good {
@@ -117,7 +115,12 @@ impl Hunt<'_, '_> {
                 None => (bad / 4.0).max(1.0),
                 Some(good) if bad.is_infinite() => good * 2.0,
                 Some(good) if bad / good <= PRECISION => {
-                    return Ok((Some(good), format!("{bad:.0} reqs/s did not meet it")));
+                    let why = if is_clients {
+                        "are more than this client makes"
+                    } else {
+                        "did not meet it"
+                    };
+                    return Ok((Some(good), format!("{bad:.0} reqs/s {why}")));
                 }
                 Some(good) => (good * bad).sqrt(),
             };

@@ -102,7 +102,7 @@ fn load(args: &PerfArgs, plan: &Plan, watch: &mut Watch<'_>) -> Result<(Outcome,
         let (outcome, interference) =
             study::interference(plan, &disturbance, &mut |plan| watch.load(plan))?;
         let mut report = Report::new(plan, &outcome);
-        report.interference = Some(interference);
+        report.interference = interference;
         return Ok((outcome, report));
     }
     let outcome = watch.load(plan)?;

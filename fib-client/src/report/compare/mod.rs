@@ -206,11 +206,12 @@ pub fn compare(sides: &[Side], demands: Demands, force: bool) -> Result<Comparis
             if fields.is_empty() {
                 continue;
             }
-            let unlike = CompareError::Unlike { side: side.name.clone(), fields };
             if !force {
-                return Err(unlike);
+                return Err(CompareError::Unlike { side: side.name.clone(), fields });
             }
-            warnings.push(unlike.to_string());
+            let (side, fields) = (&side.name, fields.join(", "));
+            warnings
+                .push(format!("{side} has a run of another load than the first side: {fields}"));
             break;
         }
     }

@@ -81,7 +81,8 @@ impl Comparison {
             section.scroll { table {
                 thead { tr { @for column in COLUMNS { th { (column) } } } }
                 tbody { @for cells in self.rows() { tr {
-                    @let [values @ .., verdict] = &cells;
+                    @let [side, values @ .., verdict] = &cells;
+                    th { (side) }
                     @for value in values { td { (value) } }
                     td { span class={"badge " (verdict)} { (verdict) } }
                 } } }

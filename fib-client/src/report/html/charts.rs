@@ -16,7 +16,8 @@ const STEPS_PER_HALF: u32 = 6;
 #[expect(clippy::cast_possible_truncation, reason = "nanoseconds of a latency")]
 #[expect(clippy::cast_sign_loss, reason = "no latency is negative")]
 fn nanos(value: f64) -> String {
-    Nanos(Some(value as u64)).to_string()
+    // Ticks are round: 10 ms, and not 10.00 ms.
+    Nanos(Some(value as u64)).to_string().replace(".00 ", " ").replace(".0 ", " ")
 }
 
 fn latency_axis(label: &str, scale: Scale) -> Axis<'_> {

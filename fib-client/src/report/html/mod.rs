@@ -14,11 +14,11 @@ impl Report {
         let body = html! {
             (self.heading())
             (self.numbers())
+            (tables::interference(self))
+            (charts::search(self))
             (charts::percentiles(self))
             (charts::timeline(self))
             (tables::latencies(self))
-            (tables::interference(self))
-            (charts::search(self))
             (tables::failures(self))
             (tables::evidence(self))
             (tables::environment(self))

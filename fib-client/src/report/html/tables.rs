@@ -111,7 +111,7 @@ pub(super) fn failures(report: &Report) -> Markup {
             h2 { "What went wrong" }
             @if report.failures.is_empty() { p { "Every reply was right." } }
             @else { div.scroll { table {
-                thead { tr { th { "kind" } th { "count" } th { "the first" } } }
+                thead { tr { th { "kind" } th { "count" } th.words { "the first" } } }
                 tbody { @for failure in &report.failures { tr {
                     th { (failure.kind) } td { (failure.count) } td.words { (failure.first) }
                 } } }
