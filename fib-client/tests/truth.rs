@@ -217,7 +217,7 @@ fn interference_tells_a_server_that_starves_from_one_that_does_not() {
 /// What did not happen is not told: nobody was starved who was not disturbed.
 #[test]
 fn an_interrupted_study_tells_what_it_has() {
-    let plan = Plan { until: Until::Elapsed(Duration::from_secs(60)), ..plan(honest()) };
+    let plan = Plan { until: Until::Elapsed(Duration::from_mins(1)), ..plan(honest()) };
     let disturbance = InterferencePlan { long_n: 40, levels: vec![1, 2] };
     let mut run = |plan: &Plan| {
         let progress = fib_client::load::Progress::new(plan);
