@@ -89,7 +89,18 @@ pub struct Cli {
     #[arg(value_parser = humantime::parse_duration)]
     pub deadline: Option<Duration>,
 
-    /// How long a stopping server may take to answer what it has received
+    /// Where to answer HTTP for those who watch the server, on /healthz, /readyz and /metrics:
+    /// HOST:PORT or unix:PATH [default: nowhere]
+    #[arg(long, env = "FIB_ADMIN", value_name = "ADDR")]
+    pub admin: Option<Address>,
+
+    /// How long a server that is told to stop goes on as before, while /readyz says so already: a
+    /// load balancer needs a moment to notice, and to send its clients elsewhere
+    #[arg(long, env = "FIB_DRAIN_DELAY", value_name = "DURATION", default_value = "0s")]
+    #[arg(value_parser = humantime::parse_duration)]
+    pub drain_delay: Duration,
+
+    /// How long a stopping server may then take to answer what it has received
     #[arg(long, env = "FIB_DRAIN_TIMEOUT", value_name = "DURATION", default_value = "30s")]
     #[arg(value_parser = humantime::parse_duration)]
     pub drain_timeout: Duration,

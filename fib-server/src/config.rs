@@ -10,6 +10,7 @@ use crate::{
     Cli,
     child::Role,
     compute::{Algorithm, ComputeKind, ComputeOptions},
+    shutdown::DrainTimes,
     strategy::{BuildError, Knobs, Strategy, StrategyKind},
 };
 
@@ -32,8 +33,10 @@ pub struct Config {
     pub cores: Option<NonZeroUsize>,
     /// How many clients are served at once.
     pub max_connections: usize,
-    /// How long a drain may take.
-    pub drain_timeout: Duration,
+    /// Where those who watch the server are answered, if anywhere.
+    pub admin: Option<Address>,
+    /// When a drain begins, and how long it may take.
+    pub drain: DrainTimes,
     /// Which part this process plays.
     pub role: Role,
 }
@@ -117,7 +120,8 @@ impl TryFrom<Cli> for Config {
             busy_poll: cli.busy_poll,
             cores: cli.cores,
             max_connections: cli.max_connections,
-            drain_timeout: cli.drain_timeout,
+            admin: cli.admin,
+            drain: DrainTimes { delay: cli.drain_delay, timeout: cli.drain_timeout },
             role: cli.role,
         })
     }

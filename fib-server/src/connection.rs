@@ -94,6 +94,11 @@ impl Connections {
         Self { max, counters, registry: Mutex::default() }
     }
 
+    /// How many there may be.
+    pub(crate) const fn max(&self) -> usize {
+        self.max
+    }
+
     /// How many clients and requests there were, and are.
     pub(crate) const fn counters(&self) -> &Counters {
         &self.counters

@@ -2,7 +2,10 @@
 
 use std::{
     io,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -25,6 +28,7 @@ pub struct Context {
     compute: Compute,
     busy_poll: Option<Duration>,
     connections: Arc<Connections>,
+    is_stopping: AtomicBool,
     latch: Latch,
 }
 
@@ -47,6 +51,7 @@ impl Context {
             compute,
             busy_poll,
             connections: Arc::new(connections),
+            is_stopping: AtomicBool::new(false),
             latch: Latch::new()?,
         })
     }
@@ -91,6 +96,17 @@ impl Context {
     #[must_use]
     pub fn input_end(&self) -> InputEnd {
         if self.latch.is_fired() { InputEnd::Drain } else { InputEnd::Client }
+    }
+
+    /// Whether the server was told to stop, though it may go on for a while before the drain.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Relaxed)
+    }
+
+    /// Takes note that the server was told to stop: new clients had better go elsewhere.
+    pub fn announce_stop(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
     }
 
     /// Lets no more requests in. What the kernel has received for a client is still read and

@@ -4,6 +4,7 @@
 //! owns the sockets, [`compute`] who burns the CPU. [`context`] is what all strategies share, and
 //! `child` how this program starts itself once more.
 
+mod admin;
 mod child;
 mod cli;
 pub mod compute;
@@ -26,20 +27,22 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use fib_proto::Address;
 use tracing::info;
 
-pub use crate::{
-    child::Role,
-    cli::Cli,
-    config::{Config, ConfigError},
-};
 use crate::{
+    admin::{Admin, Identity, Subject},
     compute::{Compute, ComputeOptions},
     connection::Connections,
     context::Context,
     counters::{Counters, Tally},
     listener::Listener,
     session::RequestCounts,
+};
+pub use crate::{
+    child::Role,
+    cli::Cli,
+    config::{Config, ConfigError},
 };
 
 /// Plays the part that this process was started for.
@@ -56,10 +59,14 @@ fn serve(mut config: Config) -> Result<()> {
     if let Some(cores) = config.cores {
         cores::limit_to(cores)?;
     }
-    connection::reserve_descriptors(config.max_connections, config.compute.descriptors())?;
+    let others = config.compute.descriptors() + config.admin.iter().len() * admin::DESCRIPTORS;
+    connection::reserve_descriptors(config.max_connections, others)?;
     let sockets = config.strategy.sockets_per_address();
-    let bind = |address| Listener::bind(address, sockets).context("listening");
+    let bind = |address| bind("--listen", address, sockets);
     let listeners = config.addresses.iter().map(bind).collect::<Result<Vec<_>>>()?;
+    let admin = config.admin.as_ref().map(|address| self::bind("--admin", address, 1));
+    let admin = admin.transpose()?;
+    let identity = Identity::new(&config);
     let counters = match config.strategy.processes() {
         None => Counters::alone(),
         Some(processes) => {
@@ -68,11 +75,14 @@ fn serve(mut config: Config) -> Result<()> {
         }
     };
     let context = new_context(&config, config.compute, counters)?;
-    let draining = Arc::clone(&context);
-    shutdown::on_signals(move || draining.begin_drain(), config.drain_timeout)
+    let (stopping, draining) = (Arc::clone(&context), Arc::clone(&context));
+    let announce_stop = move || stopping.announce_stop();
+    shutdown::on_signals(announce_stop, move || draining.begin_drain(), config.drain)
         .context("installing the signal handlers")?;
-    announce(&listeners)?;
+    announce(&listeners, admin.iter().flatten())?;
     let listeners = listeners.into_iter().flatten().collect();
+    let subject = Subject { context: Arc::clone(&context), identity };
+    let _admin = admin.map(|listeners| Admin::start(listeners, subject)).transpose()?;
     let Config { strategy, kind, .. } = config;
     strategy.serve(listeners, &context).with_context(|| format!("serving as {kind}"))?;
     context.compute().close();
@@ -112,11 +122,24 @@ fn new_context(
     Ok(Arc::new(context.context("creating the latch")?))
 }
 
+fn bind(flag: &str, address: &Address, sockets: usize) -> Result<Vec<Listener>> {
+    Listener::bind(address, sockets).with_context(|| format!("listening: {flag} {address}"))
+}
+
 /// One line per address, for people and for programs that asked for port 0.
-fn announce(listeners: &[Vec<Listener>]) -> Result<()> {
+fn announce<'a>(
+    listeners: &[Vec<Listener>],
+    admin: impl Iterator<Item = &'a Listener>,
+) -> Result<()> {
     let mut stdout = io::stdout().lock();
-    for listener in listeners.iter().filter_map(|sockets| sockets.first()) {
-        writeln!(stdout, "listening on {}", listener.address()).context("writing to stdout")?;
-    }
-    stdout.flush().context("writing to stdout")
+    let tell = || {
+        for listener in listeners.iter().filter_map(|sockets| sockets.first()) {
+            writeln!(stdout, "listening on {}", listener.address())?;
+        }
+        for listener in admin {
+            writeln!(stdout, "admin on {}", listener.address())?;
+        }
+        stdout.flush()
+    };
+    tell().context("writing to stdout")
 }

@@ -41,12 +41,11 @@ pub struct Listener {
 
 impl Listener {
     /// Listens there, with so many sockets.
-    pub fn bind(address: &Address, sockets: usize) -> Result<Vec<Self>> {
-        let listeners = match address {
+    pub fn bind(address: &Address, sockets: usize) -> io::Result<Vec<Self>> {
+        match address {
             Address::Tcp(host_and_port) => bind_tcp(host_and_port, sockets),
             Address::Unix(path) => bind_unix(path, sockets),
-        };
-        listeners.with_context(|| format!("--listen {address}"))
+        }
     }
 
     /// A socket that another process listens on as well. That one removes the file of a path.
@@ -85,7 +84,8 @@ impl Listener {
         }
     }
 
-    fn accept_socket(&self) -> io::Result<(Socket, String)> {
+    /// Accepts a socket, and names the client.
+    pub(crate) fn accept_socket(&self) -> io::Result<(Socket, String)> {
         let (socket, peer) = self.socket.accept()?;
         let peer = prepare(&socket, &peer)?;
         Ok((socket, peer))

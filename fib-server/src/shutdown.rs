@@ -67,41 +67,61 @@ impl AsFd for Latch {
     }
 }
 
-/// The first SIGTERM or SIGINT begins the drain. The second ends the process at once, and so does
-/// `drain_timeout`.
+/// When a drain begins, and how long it may take.
+#[derive(Clone, Copy, Debug)]
+pub struct DrainTimes {
+    /// So long after the server was told to stop it begins.
+    pub delay: Duration,
+    /// So long after its beginning the process ends, whoever is still there.
+    pub timeout: Duration,
+}
+
+/// The first SIGTERM or SIGINT is announced, and begins the drain after the delay. The second ends
+/// the process at once, and so does the timeout.
 pub(crate) fn on_signals(
+    announce: impl FnOnce() + Send + 'static,
     begin_drain: impl FnOnce() -> io::Result<()> + Send + 'static,
-    drain_timeout: Duration,
+    times: DrainTimes,
 ) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let (sender, receiver) = mpsc::channel();
     thread::Builder::new().name("signals".into()).spawn(move || {
         signals.forever().take_while(|&signal| sender.send(signal).is_ok()).for_each(drop);
     })?;
-    let drain = move || drain_on_signal(begin_drain, &receiver, drain_timeout);
+    let drain = move || {
+        if receiver.recv().is_ok() {
+            announce();
+            drain(begin_drain, &receiver, times);
+        }
+    };
     thread::Builder::new().name("shutdown".into()).spawn(drain)?;
     Ok(())
 }
 
 #[expect(clippy::exit, reason = "clients that do not let go must not keep the process alive")]
-fn drain_on_signal(
+fn drain(
     begin_drain: impl FnOnce() -> io::Result<()>,
     signals: &mpsc::Receiver<i32>,
-    drain_timeout: Duration,
+    times: DrainTimes,
 ) {
-    if signals.recv().is_err() {
-        return;
+    let stop_at_second_signal_within = |duration| {
+        if signals.recv_timeout(duration).is_ok() {
+            error!("stopped by a second signal before all clients were gone");
+            process::exit(EXIT_FAILED);
+        }
+    };
+    if !times.delay.is_zero() {
+        let delay = humantime::format_duration(times.delay);
+        info!("not ready any more, stopping in {delay}; a second signal stops at once");
+        stop_at_second_signal_within(times.delay);
     }
     info!("draining: answering what was received; a second signal stops at once");
     if let Err(error) = begin_drain() {
         error!("the drain could not begin: {error}");
         process::exit(EXIT_FAILED);
     }
-    if signals.recv_timeout(drain_timeout).is_ok() {
-        error!("stopped by a second signal before all clients were gone");
-        process::exit(EXIT_FAILED);
-    }
-    let drain_timeout = humantime::format_duration(drain_timeout);
-    error!("clients remain after --drain-timeout {drain_timeout}");
+    stop_at_second_signal_within(times.timeout);
+    let timeout = humantime::format_duration(times.timeout);
+    error!("clients remain after --drain-timeout {timeout}");
     process::exit(EXIT_DEADLINE);
 }

@@ -1,5 +1,7 @@
 //! How F(n) is computed: instantly, or by the CPU-bound recursion that this server is about.
 
+use std::fmt;
+
 use clap::ValueEnum;
 use fib_core::{Decimal, exact, fib, recursive};
 
@@ -30,6 +32,13 @@ impl Algorithm {
             Self::Doubling => Some(fib(n).map_or_else(|| Answer::Decimal(exact(n)), Answer::Word)),
             Self::Recursive => recursive(n).map(Answer::Word),
         }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value();
+        f.pad(value.as_ref().map_or("", |value| value.get_name()))
     }
 }
 
