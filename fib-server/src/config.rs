@@ -127,6 +127,13 @@ impl TryFrom<Cli> for Config {
     }
 }
 
+impl Config {
+    /// Whether other processes serve or compute for this one.
+    pub(crate) fn has_children(&self) -> bool {
+        self.compute.kind == ComputeKind::Processes || self.strategy.processes().is_some()
+    }
+}
+
 impl Cli {
     /// A flag that is about threads that there are not.
     fn useless_compute_flag(&self) -> Option<&'static str> {

@@ -19,7 +19,7 @@ use tracing::{debug, warn};
 
 use crate::{
     counters::Counters,
-    session::{CHUNK_LEN, RequestCounts, Session},
+    session::{CHUNK_LEN, Session},
 };
 
 /// Descriptors that are no client's: listeners, logs, wake-ups, a runtime's own.
@@ -48,6 +48,12 @@ impl Connection {
     pub fn client(&self) -> Client {
         Client::new(Arc::clone(&self.socket))
     }
+
+    /// Counts what has been answered since the last time. To be called once for many answers,
+    /// before they are sent: whoever has one finds it counted.
+    pub fn count_answers(&mut self) {
+        self.connections.counters.count(self.id, self.session.take_counts());
+    }
 }
 
 impl Client {
@@ -69,7 +75,8 @@ impl Client {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.connections.close(self.id, self.session.final_counts());
+        self.connections.counters.count(self.id, self.session.final_counts());
+        self.connections.close(self.id);
     }
 }
 
@@ -77,7 +84,7 @@ impl Drop for Connection {
 #[derive(Debug)]
 pub struct Connections {
     max: usize,
-    counters: Counters,
+    counters: Arc<Counters>,
     registry: Mutex<Registry>,
 }
 
@@ -90,7 +97,7 @@ struct Registry {
 }
 
 impl Connections {
-    pub(crate) fn new(max: usize, counters: Counters) -> Self {
+    pub(crate) fn new(max: usize, counters: Arc<Counters>) -> Self {
         Self { max, counters, registry: Mutex::default() }
     }
 
@@ -100,7 +107,7 @@ impl Connections {
     }
 
     /// How many clients and requests there were, and are.
-    pub(crate) const fn counters(&self) -> &Counters {
+    pub(crate) fn counters(&self) -> &Counters {
         &self.counters
     }
 
@@ -149,9 +156,9 @@ impl Connections {
         discard_received(socket)
     }
 
-    fn close(&self, id: u64, counts: RequestCounts) {
+    fn close(&self, id: u64) {
         self.registry().open.remove(&id);
-        self.counters.close(counts);
+        self.counters.close();
     }
 
     pub(crate) fn end_input_of_all(&self) {

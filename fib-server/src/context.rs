@@ -16,6 +16,7 @@ use tracing::{Span, info_span};
 use crate::{
     compute::Compute,
     connection::{Connection, Connections},
+    counters::Counters,
     session::{InputEnd, Session},
     shutdown::Latch,
 };
@@ -72,6 +73,12 @@ impl Context {
     #[must_use]
     pub fn connections(&self) -> &Connections {
         &self.connections
+    }
+
+    /// What is counted, of clients and of whoever computes.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        self.connections.counters()
     }
 
     /// Fires when the drain begins.

@@ -31,8 +31,8 @@ use fib_proto::Address;
 use tracing::info;
 
 use crate::{
-    admin::{Admin, Identity, Subject},
-    compute::{Compute, ComputeOptions},
+    admin::{Admin, Identity, ProcessTree, Subject},
+    compute::{Compute, ComputeKind, ComputeOptions},
     connection::Connections,
     context::Context,
     counters::{Counters, Tally},
@@ -67,6 +67,7 @@ fn serve(mut config: Config) -> Result<()> {
     let admin = config.admin.as_ref().map(|address| self::bind("--admin", address, 1));
     let admin = admin.transpose()?;
     let identity = Identity::new(&config);
+    let has_children = config.has_children();
     let counters = match config.strategy.processes() {
         None => Counters::alone(),
         Some(processes) => {
@@ -81,12 +82,13 @@ fn serve(mut config: Config) -> Result<()> {
         .context("installing the signal handlers")?;
     announce(&listeners, admin.iter().flatten())?;
     let listeners = listeners.into_iter().flatten().collect();
-    let subject = Subject { context: Arc::clone(&context), identity };
+    let process_tree = ProcessTree::new(has_children);
+    let subject = Subject { context: Arc::clone(&context), identity, process_tree };
     let _admin = admin.map(|listeners| Admin::start(listeners, subject)).transpose()?;
     let Config { strategy, kind, .. } = config;
     strategy.serve(listeners, &context).with_context(|| format!("serving as {kind}"))?;
     context.compute().close();
-    let Tally { accepted, closed, refused, requests } = context.connections().counters().tally();
+    let Tally { accepted, closed, refused, requests, .. } = context.counters().tally();
     let RequestCounts { requests, ok, err, cancelled } = requests;
     info!(accepted, closed, refused, requests, ok, err, cancelled, "drained");
     Ok(())
@@ -104,6 +106,9 @@ fn serve_as_child(config: &Config) -> Result<()> {
     let compute = config.compute.shared_by(counters.processes());
     let context = new_context(config, compute, counters)?;
     let draining = Arc::clone(&context);
+    // Where nobody else computes for it, it does.
+    let computes = config.compute.kind == ComputeKind::Inline;
+    let _worker = computes.then(|| context.counters().worker());
     child::on_end_of_input(server, move || draining.begin_drain()).context("starting a thread")?;
     strategy::prefork_loop().serve(listeners, &context)?;
     context.compute().close();
@@ -115,7 +120,9 @@ fn new_context(
     compute: ComputeOptions,
     counters: Counters,
 ) -> Result<Arc<Context>> {
-    let compute = Compute::new(compute).context("starting whoever computes")?;
+    let counters = Arc::new(counters);
+    let compute = Compute::new(compute, Arc::clone(&counters));
+    let compute = compute.context("starting whoever computes")?;
     let connections = Connections::new(config.max_connections, counters);
     let strategy = config.kind.to_string();
     let context = Context::new(strategy, config.protocol, compute, connections, config.busy_poll);

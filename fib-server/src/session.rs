@@ -7,7 +7,10 @@
 //! [`next_request`](Session::next_request); send [`output`](Session::output), and say what was
 //! [`sent`](Session::sent); until the session [`is_over`](Session::is_over).
 
-use std::time::{Duration, Instant};
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
 
 use fib_proto::{
     Decoder, Dialect, ErrorCode, Limits, Request, RequestError, encode_decimal, encode_error,
@@ -211,8 +214,17 @@ impl Session {
         missing
     }
 
-    /// What became of the requests of a conversation that ends now: one that was given out and
-    /// not answered is cancelled.
+    /// What became of the requests since this was asked last; one that was given out and is not
+    /// answered comes the next time.
+    pub fn take_counts(&mut self) -> RequestCounts {
+        let unanswered = u64::from(self.in_progress);
+        let rest = RequestCounts { requests: unanswered, ..RequestCounts::default() };
+        let RequestCounts { requests, .. } = self.counts;
+        RequestCounts { requests: requests - unanswered, ..mem::replace(&mut self.counts, rest) }
+    }
+
+    /// What became of the rest, for a conversation that ends now: a request that was given out and
+    /// is not answered is cancelled.
     #[must_use]
     pub fn final_counts(&self) -> RequestCounts {
         let RequestCounts { cancelled, .. } = self.counts;

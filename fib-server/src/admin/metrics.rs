@@ -4,14 +4,21 @@ use std::fmt;
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric, prometheus_text},
-    metrics::{counter::ConstCounter, gauge::ConstGauge, info::Info},
+    encoding::{
+        DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeMetric, prometheus_text,
+    },
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge, info::Info},
     registry::Registry,
 };
 use tracing::error;
 
-use super::Subject;
-use crate::{Config, compute::ComputeOptions, counters::Tally};
+use super::{Subject, process_tree::Processes};
+use crate::{
+    Config,
+    compute::ComputeOptions,
+    counters::{Tally, Times},
+    session::RequestCounts,
+};
 
 /// What this server is.
 #[derive(Clone, Debug)]
@@ -39,18 +46,22 @@ struct Snapshot {
     identity: Identity,
     tally: Tally,
     connections_max: usize,
+    jobs_max: usize,
     is_draining: bool,
+    processes: Option<Processes>,
 }
 
 /// The page for one scrape.
 pub(super) fn page(subject: &Subject) -> String {
-    let connections = subject.context.connections();
+    let context = &subject.context;
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Snapshot {
         identity: subject.identity.clone(),
-        tally: connections.counters().tally(),
-        connections_max: connections.max(),
-        is_draining: subject.context.is_stopping(),
+        tally: context.counters().tally(),
+        connections_max: context.connections().max(),
+        jobs_max: context.compute().max_in_flight() * context.counters().processes(),
+        is_draining: context.is_stopping(),
+        processes: subject.process_tree.look(),
     }));
     let mut text = String::new();
     if let Err(error) = prometheus_text::encode(&mut text, &registry) {
@@ -63,29 +74,81 @@ impl Collector for Snapshot {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut page = Page(encoder);
         page.identity(&self.identity)?;
-        let Tally { accepted, closed, refused, requests } = self.tally;
+        self.connections(&mut page)?;
+        self.requests(&mut page)?;
+        self.jobs(&mut page)?;
+        self.workers(&mut page)?;
+        self.processes.iter().try_for_each(|processes| processes.encode(&mut page))
+    }
+}
+
+impl Snapshot {
+    fn connections(&self, page: &mut Page<'_>) -> fmt::Result {
+        let Tally { accepted, closed, refused, .. } = self.tally;
         page.counter("fib_connections_accepted", "Connections that were taken on.", accepted)?;
         page.counter("fib_connections_closed", "Those of them that have ended.", closed)?;
-        let help = "Connections that were refused: there were --max-connections already.";
+        let help = "Connections that were refused, because there were --max-connections.";
         page.counter("fib_connections_refused", help, refused)?;
         page.gauge("fib_connections_open", "Connections now.", accepted.saturating_sub(closed))?;
-        page.gauge("fib_connections_max", "--max-connections.", self.connections_max as u64)?;
+        page.gauge("fib_connections_max", "--max-connections.", self.connections_max as u64)
+    }
+
+    fn requests(&self, page: &mut Page<'_>) -> fmt::Result {
+        let RequestCounts { ok, err, cancelled, .. } = self.tally.requests;
         let help = "Requests, by what became of them: ok and err were answered, cancelled were \
                     not, because the client was gone.";
-        let outcomes =
-            [("ok", requests.ok), ("err", requests.err), ("cancelled", requests.cancelled)];
+        let outcomes = [("ok", ok), ("err", err), ("cancelled", cancelled)];
         page.counters("fib_requests", help, "outcome", &outcomes)?;
         let help = "1 since the server was told to stop, 0 before.";
         page.gauge("fib_draining", help, u64::from(self.is_draining))
     }
+
+    fn jobs(&self, page: &mut Page<'_>) -> fmt::Result {
+        let jobs = &self.tally.jobs;
+        let help = "Requests that are being computed, or wait for it: those that cost too much to \
+                    be answered at once.";
+        page.gauge("fib_jobs_in_flight", help, jobs.in_flight())?;
+        let help = "--max-in-flight, for all processes that serve together.";
+        page.gauge("fib_jobs_max", help, self.jobs_max as u64)?;
+        let help = "Requests that were computed, by what became of them: cancelled are those \
+                    whose client was gone.";
+        let outcomes = [
+            ("ok", jobs.ok),
+            ("deadline", jobs.deadline),
+            ("failed", jobs.failed),
+            ("cancelled", jobs.cancelled),
+        ];
+        page.counters("fib_jobs", help, "outcome", &outcomes)?;
+        let help = "Requests that were refused at once: busy, because --max-in-flight were under \
+                    way; deadline, because they could not be done within --deadline.";
+        let reasons = [("busy", jobs.refused_busy), ("deadline", jobs.refused_deadline)];
+        page.counters("fib_jobs_refused", help, "reason", &reasons)?;
+        let help = "From the arrival of such a request until somebody began to compute it.";
+        page.histogram("fib_job_wait_seconds", help, &jobs.waits)?;
+        let help = "From the arrival of such a request until its outcome was known.";
+        page.histogram("fib_job_seconds", help, &jobs.times)?;
+        let help = "How often somebody computed for a request until it was done or put aside. A \
+                    child process computes until it is done.";
+        page.counter("fib_slices", help, jobs.slices)?;
+        let help = "Those of them that were parts, taken by a thread to help another.";
+        page.counter("fib_steals", help, jobs.steals)
+    }
+
+    fn workers(&self, page: &mut Page<'_>) -> fmt::Result {
+        let help = "Threads or processes alive that compute; 0 where --compute inline leaves it \
+                    to the threads that serve.";
+        page.gauge("fib_workers", help, self.tally.workers)?;
+        let help = "Child processes that were started in the place of lost ones.";
+        page.counter("fib_worker_restarts", help, self.tally.restarts)
+    }
 }
 
 /// Where metrics are written, one family after the other.
-struct Page<'a>(DescriptorEncoder<'a>);
+pub(super) struct Page<'a>(DescriptorEncoder<'a>);
 
 impl Page<'_> {
     fn identity(&mut self, identity: &Identity) -> fmt::Result {
-        let Identity { strategy, compute, algorithm } = identity;
+        let Identity { strategy, compute, algorithm, .. } = identity;
         let info = Info::new(vec![
             ("version", env!("CARGO_PKG_VERSION")),
             ("strategy", strategy),
@@ -95,12 +158,30 @@ impl Page<'_> {
         self.metric("fib_build", "What this server is.", &info)
     }
 
-    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+    pub(super) fn counter(
+        &mut self,
+        name: &str,
+        help: &str,
+        value: impl EncodeCounterValue,
+    ) -> fmt::Result {
         self.metric(name, help, &ConstCounter::new(value))
     }
 
-    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+    pub(super) fn gauge(
+        &mut self,
+        name: &str,
+        help: &str,
+        value: impl EncodeGaugeValue,
+    ) -> fmt::Result {
         self.metric(name, help, &ConstGauge::new(value))
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, times: &Times) -> fmt::Result {
+        let classes: Vec<_> =
+            times.classes().map(|(bound, count)| (bound.as_secs_f64(), count)).collect();
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        let sum = times.sum().as_secs_f64();
+        family.encode_histogram::<[(&str, &str); 0]>(sum, times.count(), &classes, None)
     }
 
     /// One counter for each value of a label.
@@ -111,8 +192,7 @@ impl Page<'_> {
         label: &str,
         values: &[(&str, u64)],
     ) -> fmt::Result {
-        let kind = ConstCounter::new(0_u64).metric_type();
-        let mut family = self.0.encode_descriptor(name, help, None, kind)?;
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (of_label, value) in values {
             let labels = [(label, *of_label)];
             ConstCounter::new(*value).encode(family.encode_family(&labels)?)?;

@@ -5,6 +5,8 @@
 
 mod exchange;
 mod metrics;
+#[cfg_attr(not(target_os = "linux"), path = "no_process_tree.rs")]
+mod process_tree;
 mod response;
 
 use std::{
@@ -22,7 +24,7 @@ use rustix::{
 use tracing::{debug, error};
 
 use self::exchange::{Exchange, Progress};
-pub(crate) use self::metrics::Identity;
+pub(crate) use self::{metrics::Identity, process_tree::ProcessTree};
 use crate::{
     context::Context,
     listener::{Listener, Shortage, is_short_of_resources},
@@ -50,6 +52,7 @@ pub(crate) struct Admin {
 pub(crate) struct Subject {
     pub(crate) context: Arc<Context>,
     pub(crate) identity: Identity,
+    pub(crate) process_tree: ProcessTree,
 }
 
 impl Admin {

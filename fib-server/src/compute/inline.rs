@@ -1,7 +1,12 @@
 //! Computes where the request was read: no hand-over, and nothing else happens on that thread but
 //! between two slices.
 
-use crate::compute::{Outcome, Refusal, job::Job};
+use std::{mem, sync::Arc};
+
+use crate::{
+    compute::{Outcome, Refusal, job::Job},
+    counters::Counters,
+};
 
 /// A job for the thread that read it.
 #[derive(Debug)]
@@ -9,11 +14,13 @@ pub struct InlineJob {
     /// `None` once the outcome is told.
     job: Option<Job>,
     slice_calls: u64,
+    has_begun: bool,
+    counters: Arc<Counters>,
 }
 
 impl InlineJob {
-    pub(super) const fn new(job: Job, slice_calls: u64) -> Self {
-        Self { job: Some(job), slice_calls }
+    pub(super) const fn new(job: Job, slice_calls: u64, counters: Arc<Counters>) -> Self {
+        Self { job: Some(job), slice_calls, has_begun: false, counters }
     }
 
     /// Computes for a slice of time. The outcome, when that was the last one.
@@ -22,6 +29,10 @@ impl InlineJob {
         if let Some(refusal) = job.terms.broken() {
             return Some(Err(refusal));
         }
+        if !mem::replace(&mut self.has_begun, true) {
+            self.counters.job_waited(job.terms.age());
+        }
+        self.counters.slice();
         job.work.run(self.slice_calls);
         if job.work.remaining() == 0 {
             return Some(job.work.into_answer().ok_or(Refusal::Failed));

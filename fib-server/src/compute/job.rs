@@ -25,6 +25,7 @@ pub(crate) struct Job {
 #[derive(Debug)]
 pub(crate) struct Terms {
     client: Client,
+    received_at: Instant,
     /// When it must be done, and how long after its arrival that is.
     deadline: Option<(Instant, Duration)>,
 }
@@ -32,7 +33,12 @@ pub(crate) struct Terms {
 impl Terms {
     pub(crate) fn new(client: Client, received_at: Instant, deadline: Option<Duration>) -> Self {
         let deadline = deadline.and_then(|it| Some((received_at.checked_add(it)?, it)));
-        Self { client, deadline }
+        Self { client, received_at, deadline }
+    }
+
+    /// How long ago it arrived.
+    pub(crate) fn age(&self) -> Duration {
+        self.received_at.elapsed()
     }
 
     /// When it must be done, and how long after its arrival that is.

@@ -39,7 +39,7 @@ use self::{
     processes::Processes,
     work::Work,
 };
-use crate::connection::Client;
+use crate::{connection::Client, counters::Counters};
 
 /// How long a job runs before others may have their turn: so long may a request be late.
 const SLICE: Duration = Duration::from_micros(250);
@@ -80,6 +80,7 @@ pub struct Compute {
     costs: Costs,
     limits: Limits,
     in_flight: Arc<AtomicUsize>,
+    counters: Arc<Counters>,
     engine: Engine,
 }
 
@@ -157,17 +158,28 @@ impl Compute {
     /// # Errors
     ///
     /// Where threads or processes cannot be started.
-    pub fn new(options: ComputeOptions) -> anyhow::Result<Self> {
+    pub fn new(options: ComputeOptions, counters: Arc<Counters>) -> anyhow::Result<Self> {
         let ComputeOptions { kind, algorithm, max_in_flight, deadline, .. } = options;
         let costs = Costs::calibrate(algorithm);
         let threads = options.threads()?;
         let engine = match kind {
             ComputeKind::Inline => Engine::Inline,
-            ComputeKind::Pool => Engine::Pool(Pool::start(threads, options.schedule, &costs)?),
-            ComputeKind::Processes => Engine::Processes(Processes::new(threads)?),
+            ComputeKind::Pool => {
+                let counters = Arc::clone(&counters);
+                Engine::Pool(Pool::start(threads, options.schedule, &costs, counters)?)
+            }
+            ComputeKind::Processes => {
+                Engine::Processes(Processes::new(threads, Arc::clone(&counters))?)
+            }
         };
         let limits = Limits { max_in_flight, deadline };
-        Ok(Self { algorithm, costs, limits, in_flight: Arc::default(), engine })
+        Ok(Self { algorithm, costs, limits, in_flight: Arc::default(), counters, engine })
+    }
+
+    /// How many requests may be computed, or wait for it, at once.
+    #[must_use]
+    pub const fn max_in_flight(&self) -> usize {
+        self.limits.max_in_flight
     }
 
     /// F(n), if that costs less than to hand it over. The caller has checked n against the limit.
@@ -190,7 +202,11 @@ impl Compute {
         match &self.engine {
             Engine::Inline => {
                 let job = Job { work: work()?, terms, permit };
-                Ok(Started::Here(InlineJob::new(job, self.costs.calls_in(SLICE))))
+                Ok(Started::Here(InlineJob::new(
+                    job,
+                    self.costs.calls_in(SLICE),
+                    Arc::clone(&self.counters),
+                )))
             }
             Engine::Pool(pool) => {
                 let job = Job { work: work()?, terms, permit };

@@ -7,7 +7,7 @@
 use std::{
     cmp::min,
     collections::{BTreeSet, HashMap},
-    fmt,
+    fmt, mem,
     num::NonZeroUsize,
     panic::{self, AssertUnwindSafe},
     sync::{
@@ -30,6 +30,7 @@ use crate::{
         queue::{JobId, Next, Place, Queue},
         work::Work,
     },
+    counters::Counters,
     sys,
 };
 
@@ -55,6 +56,7 @@ struct Shared {
     work_waits: Condvar,
     /// A copy of [`Queue::preempts_over`], to be read without the lock.
     preempts_over: AtomicU64,
+    counters: Arc<Counters>,
 }
 
 struct State {
@@ -76,6 +78,7 @@ struct Entry {
     place: Place,
     /// What nobody runs of it; not in the queue if nothing remains of that.
     waiting: Option<Work>,
+    has_begun: bool,
     /// How many threads run a part of it.
     running: usize,
     terms: Arc<Terms>,
@@ -90,6 +93,18 @@ struct Part {
     remaining: u64,
     work: Work,
     terms: Arc<Terms>,
+    turn: Turn,
+}
+
+/// What a slice is in the life of its job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// Nobody has computed anything of it yet.
+    First,
+    /// Nobody computes at the moment.
+    Further,
+    /// Another thread computes as well.
+    Help,
 }
 
 /// What came of a slice.
@@ -106,7 +121,12 @@ type Finished = Vec<(oneshot::Sender<Outcome>, Outcome)>;
 
 impl Pool {
     /// Starts so many threads.
-    pub(crate) fn start(threads: NonZeroUsize, schedule: Schedule, costs: &Costs) -> Result<Self> {
+    pub(crate) fn start(
+        threads: NonZeroUsize,
+        schedule: Schedule,
+        costs: &Costs,
+        counters: Arc<Counters>,
+    ) -> Result<Self> {
         let slice_calls = costs.calls_in(SLICE);
         let state = State {
             queue: Queue::new(schedule, slice_calls),
@@ -126,6 +146,7 @@ impl Pool {
             state: Mutex::new(state),
             work_waits: Condvar::new(),
             preempts_over: AtomicU64::new(u64::MAX),
+            counters,
         });
         let mut pool = Self { shared, threads: Vec::new() };
         for _ in 0..threads.get() {
@@ -161,6 +182,7 @@ impl Drop for Pool {
 impl Shared {
     /// What a compute thread does.
     fn compute(&self) {
+        let _worker = self.counters.worker();
         sys::give_way();
         let mut ran = None;
         while let Some(part) = self.next(ran.take()) {
@@ -199,10 +221,11 @@ impl Shared {
 
     /// Runs a slice, shorter if a shorter job arrives.
     fn run(&self, part: Part) -> Ran {
-        let Part { next, remaining, mut work, terms } = part;
+        let Part { next, remaining, mut work, terms, turn } = part;
         if let Some(refusal) = terms.broken() {
             return Ran { next, work: Err(refusal), made: 0, took: Duration::ZERO };
         }
+        self.count(turn, &terms);
         let begin = Instant::now();
         let mut made = 0;
         let slice = AssertUnwindSafe(|| {
@@ -222,6 +245,15 @@ impl Shared {
             Err(Refusal::Failed)
         };
         Ran { next, work, made, took: begin.elapsed() }
+    }
+
+    fn count(&self, turn: Turn, terms: &Terms) {
+        self.counters.slice();
+        match turn {
+            Turn::First => self.counters.job_waited(terms.age()),
+            Turn::Further => {}
+            Turn::Help => self.counters.steal(),
+        }
     }
 
     /// Tells those who run and those who sleep what has changed.
@@ -271,7 +303,8 @@ impl State {
         self.queue.push(id, place);
         self.deadlines.extend(terms.deadline().map(|(at, _)| (at, id)));
         let (waiting, terms) = (Some(work), Arc::new(terms));
-        let entry = Entry { place, waiting, running: 0, terms, outcome, _permit: permit };
+        let entry =
+            Entry { place, waiting, has_begun: false, running: 0, terms, outcome, _permit: permit };
         self.jobs.insert(id, entry);
     }
 
@@ -280,6 +313,11 @@ impl State {
         let next = self.queue.pop()?;
         let entry = self.jobs.get_mut(&next.job)?;
         let mut work = entry.waiting.take()?;
+        let turn = match (entry.running, mem::replace(&mut entry.has_begun, true)) {
+            (0, false) => Turn::First,
+            (0, true) => Turn::Further,
+            _ => Turn::Help,
+        };
         self.running += 1;
         entry.running += 1;
         if self.queue.is_empty() && self.running < threads {
@@ -289,7 +327,7 @@ impl State {
             }
         }
         let (remaining, terms) = (entry.place.remaining(), Arc::clone(&entry.terms));
-        Some(Part { next, remaining, work, terms })
+        Some(Part { next, remaining, work, terms, turn })
     }
 
     fn put_back(&mut self, ran: Ran) -> Finished {

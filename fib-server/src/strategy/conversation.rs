@@ -101,11 +101,11 @@ async fn converse(
     context: &Context,
 ) -> io::Result<()> {
     let client = connection.client();
-    let Connection { socket, session, .. } = connection;
     loop {
-        answer_all(session, &mut stream, &client, context).await?;
-        let held_back = session.output_is_high();
-        stream.send(session).await?;
+        answer_all(connection, &mut stream, &client, context).await?;
+        let held_back = connection.session.output_is_high();
+        send(connection, &mut stream).await?;
+        let Connection { socket, session, .. } = connection;
         if session.is_over() {
             socket.shutdown(Shutdown::Write)?;
             return linger(session, &mut stream).await;
@@ -121,34 +121,57 @@ async fn converse(
 
 /// Answers what the session has received, until it needs more input or room for output.
 async fn answer_all(
-    session: &mut Session,
+    connection: &mut Connection,
     stream: &mut impl Stream,
     client: &Client,
     context: &Context,
 ) -> io::Result<()> {
-    let compute = context.compute();
-    let mut turn_began = session.received_at();
-    while let Some(pause) = answer_cheap(session, compute) {
+    let mut turn_began = connection.session.received_at();
+    while let Some(pause) = answer_cheap(&mut connection.session, context.compute()) {
         if turn_began.elapsed() > TURN {
             stream.yield_now().await;
             turn_began = Instant::now();
         }
         if let Pause::Costly(request) = pause {
-            let outcome = match compute.start(request.n, client, session.received_at()) {
-                Ok(started) => {
-                    // Earlier answers must not wait for a later one.
-                    stream.send(session).await?;
-                    finish(started, stream).await
-                }
-                Err(refusal) => Err(refusal),
-            };
-            session.answer(&outcome);
+            let outcome = compute(request, connection, stream, client, context).await?;
+            connection.session.answer(&outcome);
             if outcome == Err(Refusal::ClientGone) {
                 return Err(io::ErrorKind::ConnectionReset.into());
             }
         }
     }
     Ok(())
+}
+
+/// Has a request computed that is not cheap.
+async fn compute(
+    request: Request,
+    connection: &mut Connection,
+    stream: &mut impl Stream,
+    client: &Client,
+    context: &Context,
+) -> io::Result<Outcome> {
+    let (counters, received_at) = (context.counters(), connection.session.received_at());
+    match context.compute().start(request.n, client, received_at) {
+        Ok(started) => {
+            let job = counters.begin_job(received_at);
+            // Earlier answers must not wait for a later one.
+            send(connection, stream).await?;
+            let outcome = finish(started, stream).await;
+            job.end(&outcome);
+            Ok(outcome)
+        }
+        Err(refusal) => {
+            counters.refuse_job(refusal);
+            Ok(Err(refusal))
+        }
+    }
+}
+
+/// Counts and sends the answers that there are.
+async fn send(connection: &mut Connection, stream: &mut impl Stream) -> io::Result<()> {
+    connection.count_answers();
+    stream.send(&mut connection.session).await
 }
 
 /// Why requests are not answered in one go.

@@ -98,7 +98,7 @@ impl<'a> Parent<'a> {
         let signals = signals.context("installing the handler of SIGCHLD")?;
         let mut parent =
             Self { context, listeners, workers: Vec::new(), changes, _signals: signals };
-        for process in 0..context.connections().counters().processes() {
+        for process in 0..context.counters().processes() {
             let child = parent.start(process).context("starting a child process")?;
             let child = Some((child, Instant::now()));
             parent.workers.push(Worker { process, child, ..Worker::default() });
@@ -108,7 +108,7 @@ impl<'a> Parent<'a> {
 
     fn start(&self, process: usize) -> io::Result<Child> {
         let child = Child::start(Role::Prefork)?;
-        let counters = self.context.connections().counters().memory();
+        let counters = self.context.counters().memory();
         let descriptors: Vec<_> =
             counters.into_iter().chain(self.listeners.iter().map(AsFd::as_fd)).collect();
         inheritance::send(child.socket(), process, &descriptors)?;
@@ -138,18 +138,24 @@ impl<'a> Parent<'a> {
         for at in 0..self.workers.len() {
             self.workers[at].look(self.context);
             if self.workers[at].start_at.is_some_and(|time| time <= Instant::now()) {
-                let started = self.start(at);
-                self.workers[at].begin(started);
+                self.replace(at);
             }
         }
+    }
+
+    fn replace(&mut self, at: usize) {
+        let started = self.start(at);
+        if started.is_ok() {
+            self.context.counters().replaced(at);
+        }
+        self.workers[at].begin(started);
     }
 
     /// Lets the children finish, and waits for them.
     fn drain(mut self) -> Result<()> {
         if self.workers.iter().all(|worker| worker.child.is_none()) {
             // Somebody must answer whoever waits to be accepted.
-            let started = self.start(0);
-            self.workers[0].begin(started);
+            self.replace(0);
         }
         self.listeners.clear();
         for (child, _) in self.workers.iter().filter_map(|worker| worker.child.as_ref()) {
@@ -182,7 +188,7 @@ impl Worker {
         };
         // One that was stopped is killed by that, and counts no more.
         self.child = None;
-        context.connections().counters().end(self.process);
+        context.counters().end(self.process);
     }
 
     /// Takes note of an attempt to start a child.

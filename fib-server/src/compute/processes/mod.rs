@@ -38,6 +38,7 @@ use crate::{
         Outcome, Refusal,
         job::{Permit, Terms},
     },
+    counters::Counters,
 };
 
 /// The children, their supervisors, and the requests that wait for them. Dropping it ends them.
@@ -51,22 +52,25 @@ pub(super) struct Processes {
 struct Shared {
     queue: Queue,
     start: Box<dyn Fn() -> io::Result<Child> + Send + Sync>,
+    counters: Arc<Counters>,
     /// Whether the log says that children cannot be started.
     warned: AtomicBool,
 }
 
 impl Processes {
     /// Starts so many children of this program.
-    pub(super) fn new(children: NonZeroUsize) -> Result<Self> {
-        Self::with_start(children, || Child::start(Role::Compute))
+    pub(super) fn new(children: NonZeroUsize, counters: Arc<Counters>) -> Result<Self> {
+        Self::with_start(children, counters, || Child::start(Role::Compute))
     }
 
     fn with_start(
         children: NonZeroUsize,
+        counters: Arc<Counters>,
         start: impl Fn() -> io::Result<Child> + Send + Sync + 'static,
     ) -> Result<Self> {
         let start = Box::new(start);
-        let shared = Arc::new(Shared { queue: Queue::default(), start, warned: false.into() });
+        let (queue, warned) = (Queue::default(), false.into());
+        let shared = Arc::new(Shared { queue, start, counters, warned });
         let watcher = Arc::clone(&shared);
         let signals = ChildSignals::new(move || watcher.queue.child_changed())
             .context("installing the handler of SIGCHLD")?;
@@ -133,6 +137,7 @@ impl Shared {
 
     /// Gives a child work until it is lost, or there will be no more.
     fn employ(&self, mut child: Child) {
+        let _worker = self.counters.worker();
         let mut seen_changes = None;
         while let Some(event) = self.queue.next(&mut seen_changes) {
             let trouble = child.trouble();
@@ -162,6 +167,10 @@ impl Shared {
             self.queue.refuse_late();
             task.broken()
         };
+        self.counters.slice();
+        if task.is_new() {
+            self.counters.job_waited(task.age());
+        }
         match ask(child, task.n, task.predicted, unwanted) {
             Ok(answer) => {
                 task.answer(Ok(answer));
@@ -182,6 +191,7 @@ impl Shared {
         while !self.queue.is_closed() {
             match (self.start)().map_err(Loss::from).and_then(|child| self.greet(child)) {
                 Ok(child) => {
+                    self.counters.restarted();
                     if self.warned.swap(false, Ordering::Relaxed) {
                         info!("child processes start again");
                     }
@@ -252,6 +262,10 @@ mod tests {
         }
     }
 
+    fn counters() -> Arc<Counters> {
+        Arc::new(Counters::alone())
+    }
+
     fn outcome_of(processes: &Processes, n: u64) -> Outcome {
         let (ours, _theirs) = UnixStream::pair().unwrap();
         let permit = Permit::take(&Arc::default(), 1).unwrap();
@@ -290,7 +304,7 @@ mod tests {
             let told = format!("{garbled:?}");
             let start =
                 start_played(move |number, n| if number == 0 { garbled.clone() } else { right(n) });
-            let processes = Processes::with_start(ONE, start).unwrap();
+            let processes = Processes::with_start(ONE, counters(), start).unwrap();
             let answer = Answer::Decimal(fib_core::exact(N));
             assert_eq!(outcome_of(&processes, N), Ok(answer), "instead of {told}");
         }
@@ -299,14 +313,14 @@ mod tests {
     #[test]
     fn small_numbers_are_compared() {
         let start = start_played(|number, n| right(n + u64::from(number == 0)));
-        let processes = Processes::with_start(ONE, start).unwrap();
+        let processes = Processes::with_start(ONE, counters(), start).unwrap();
         assert_eq!(outcome_of(&processes, 90), Ok(Answer::Word(2_880_067_194_370_816_120)));
     }
 
     #[test]
     fn the_third_wrong_answer_is_the_last() {
         let start = start_played(|number, n| right(n + u64::from(number < 3)));
-        let processes = Processes::with_start(ONE, start).unwrap();
+        let processes = Processes::with_start(ONE, counters(), start).unwrap();
         assert_eq!(outcome_of(&processes, 40), Err(Refusal::Failed));
         assert_eq!(outcome_of(&processes, 40), Ok(Answer::Word(102_334_155)));
     }
@@ -314,7 +328,7 @@ mod tests {
     #[test]
     fn what_a_child_says_unasked_is_no_answer_to_the_next_request() {
         let start = start_played(|number, n| right(n) + if number == 0 { "55\n" } else { "" });
-        let processes = Processes::with_start(ONE, start).unwrap();
+        let processes = Processes::with_start(ONE, counters(), start).unwrap();
         assert_eq!(outcome_of(&processes, 40), Ok(Answer::Word(102_334_155)));
         assert_eq!(outcome_of(&processes, 41), Ok(Answer::Word(165_580_141)));
     }
@@ -327,7 +341,7 @@ mod tests {
             }
             right(n)
         });
-        let processes = Processes::with_start(ONE, start).unwrap();
+        let processes = Processes::with_start(ONE, counters(), start).unwrap();
         assert_eq!(outcome_of(&processes, 40), Ok(Answer::Word(102_334_155)));
     }
 
@@ -335,18 +349,20 @@ mod tests {
     fn children_that_do_not_start_are_tried_again() {
         let (start, attempts) = (start_played(|_, n| right(n + 1)), AtomicUsize::new(0));
         let good = start_played(|_, n| right(n));
-        let processes =
-            Processes::with_start(ONE, move || match attempts.fetch_add(1, Ordering::Relaxed) {
+        let processes = Processes::with_start(ONE, counters(), move || {
+            match attempts.fetch_add(1, Ordering::Relaxed) {
                 0 => start(),
                 1..4 => Err(io::ErrorKind::OutOfMemory.into()),
                 _ => good(),
-            });
+            }
+        });
         assert_eq!(outcome_of(&processes.unwrap(), 40), Ok(Answer::Word(102_334_155)));
     }
 
     #[test]
     fn the_first_child_must_start() {
-        let error = Processes::with_start(ONE, || Err(io::ErrorKind::OutOfMemory.into()));
+        let error =
+            Processes::with_start(ONE, counters(), || Err(io::ErrorKind::OutOfMemory.into()));
         assert!(format!("{:#}", error.unwrap_err()).starts_with("starting a child process: "));
     }
 }

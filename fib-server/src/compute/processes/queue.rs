@@ -75,6 +75,16 @@ impl Task {
         if self.reply.is_closed() { Some(Refusal::ClientGone) } else { self.terms.broken() }
     }
 
+    /// Whether no child has begun with it.
+    pub(super) const fn is_new(&self) -> bool {
+        self.attempts_left == ATTEMPTS
+    }
+
+    /// How long ago it arrived.
+    pub(super) fn age(&self) -> Duration {
+        self.terms.age()
+    }
+
     pub(super) fn answer(self, outcome: Outcome) {
         // First, so that whoever has its answer may ask again.
         drop(self.permit);

@@ -22,16 +22,18 @@ pub(crate) fn serve(algorithm: Algorithm, max_n: u64) -> Result<()> {
     let socket = child::begin()?;
     // It cannot be refused, and a child that is not nice is still a good one.
     let _ = rustix::process::nice(NICENESS);
-    let compute = Compute::new(ComputeOptions {
+    let options = ComputeOptions {
         kind: ComputeKind::Inline,
         compute_threads: None,
         algorithm,
         schedule: Schedule::default(),
         max_in_flight: 1,
         deadline: None,
-    })?;
+    };
+    let counters = Arc::new(Counters::alone());
+    let compute = Compute::new(options, Arc::clone(&counters))?;
     let limits = Limits { dialect: Dialect::Line, max_n, ..Limits::default() };
-    let connections = Connections::new(1, Counters::alone());
+    let connections = Connections::new(1, counters);
     let context = Context::new("compute".to_owned(), limits, compute, connections, None);
     let context = Arc::new(context.context("creating the latch")?);
     let connection = context.admit(socket, "server".to_owned());

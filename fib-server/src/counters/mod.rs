@@ -4,6 +4,10 @@
 //! Each process has a cell of its own and writes to no other, so that what one of them leaves
 //! behind when it is killed can be told, and made good.
 
+mod cell;
+mod histogram;
+mod job;
+
 use std::{
     hint, io,
     os::fd::{BorrowedFd, OwnedFd},
@@ -13,9 +17,11 @@ use std::{
     },
 };
 
+pub(crate) use self::cell::Cell;
+pub use self::{histogram::Times, job::JobCounts};
 use crate::{session::RequestCounts, sys::shared::SharedCells};
 
-/// What happened so far. A connection's requests are counted when it closes.
+/// What happened so far. A connection's requests are counted before their answers are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Connections that were taken on: as many as are closed and open.
@@ -26,6 +32,12 @@ pub struct Tally {
     pub refused: u64,
     /// What became of the requests.
     pub requests: RequestCounts,
+    /// What became of those that take time.
+    pub jobs: JobCounts,
+    /// Threads or processes that compute now.
+    pub workers: u64,
+    /// Processes that were started in the place of others.
+    pub restarts: u64,
 }
 
 /// The counters of all processes that serve the same clients.
@@ -38,29 +50,25 @@ pub struct Counters {
 
 #[derive(Debug)]
 enum Cells {
-    Alone(Cell),
+    Alone(Box<Cell>),
     Shared(SharedCells),
 }
 
-/// The counters of one process, in a cache line to themselves. All bytes zero are a new one.
-#[derive(Debug, Default)]
-#[repr(C, align(64))]
-pub(crate) struct Cell {
-    /// Connections that are open, or about to be.
-    open: AtomicU64,
-    accepted: AtomicU64,
-    closed: AtomicU64,
-    refused: AtomicU64,
-    ok: AtomicU64,
-    err: AtomicU64,
-    cancelled: AtomicU64,
+/// Whoever computes, as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Worker<'a>(&'a Cell);
+
+impl Drop for Worker<'_> {
+    fn drop(&mut self) {
+        self.0.workers.fetch_sub(1, Relaxed);
+    }
 }
 
 impl Counters {
     /// For a process that serves alone.
     #[must_use]
     pub fn alone() -> Self {
-        Self { cells: Cells::Alone(Cell::default()), own: 0 }
+        Self { cells: Cells::Alone(Box::default()), own: 0 }
     }
 
     /// For so many processes that this one will start.
@@ -113,20 +121,47 @@ impl Counters {
         }
     }
 
-    /// Gives a connection's place back. The sum of its requests is that of the others.
-    pub(crate) fn close(&self, RequestCounts { ok, err, cancelled, .. }: RequestCounts) {
+    /// Adds what has become of requests of the connection of this number.
+    pub(crate) fn count(&self, connection: u64, counts: RequestCounts) {
+        let RequestCounts { ok, err, cancelled, .. } = counts;
+        let cells = self.own().requests_of(connection);
+        for (cell, count) in [(&cells.ok, ok), (&cells.err, err), (&cells.cancelled, cancelled)] {
+            if count > 0 {
+                cell.fetch_add(count, Relaxed);
+            }
+        }
+    }
+
+    /// Gives a connection's place back.
+    pub(crate) fn close(&self) {
         let own = self.own();
-        own.ok.fetch_add(ok, Relaxed);
-        own.err.fetch_add(err, Relaxed);
-        own.cancelled.fetch_add(cancelled, Relaxed);
         own.closed.fetch_add(1, Relaxed);
         own.open.fetch_sub(1, SeqCst);
     }
 
-    /// Takes note that a process is gone: its connections are closed.
+    /// Counts one more thread or process that computes, as long as the returned value lives.
+    pub(crate) fn worker(&self) -> Worker<'_> {
+        let own = self.own();
+        own.workers.fetch_add(1, Relaxed);
+        Worker(own)
+    }
+
+    /// Takes note that a process that computes was started in the place of another.
+    pub(crate) fn restarted(&self) {
+        self.own().restarts.fetch_add(1, Relaxed);
+    }
+
+    /// Takes note that one of those that serve was.
+    pub(crate) fn replaced(&self, process: usize) {
+        self.all()[process].restarts.fetch_add(1, Relaxed);
+    }
+
+    /// Takes note that a process is gone: its connections are closed, and its jobs cancelled.
     pub(crate) fn end(&self, process: usize) {
         let cell = &self.all()[process];
         cell.closed.store(cell.accepted.load(Relaxed), Relaxed);
+        cell.jobs.cancel_all();
+        cell.workers.store(0, Relaxed);
         cell.open.store(0, SeqCst);
     }
 
@@ -136,13 +171,27 @@ impl Counters {
         let sum = |counter: fn(&Cell) -> &AtomicU64| -> u64 {
             self.all().iter().map(|cell| counter(cell).load(Relaxed)).sum()
         };
-        let (ok, err, cancelled) = (sum(|it| &it.ok), sum(|it| &it.err), sum(|it| &it.cancelled));
         Tally {
-            accepted: sum(|it| &it.accepted),
+            // Before those that were accepted: what is closed meanwhile was accepted before.
             closed: sum(|it| &it.closed),
+            accepted: sum(|it| &it.accepted),
             refused: sum(|it| &it.refused),
-            requests: RequestCounts { requests: ok + err + cancelled, ok, err, cancelled },
+            requests: self.requests(),
+            jobs: self.all().iter().map(|cell| cell.jobs.read()).sum(),
+            workers: sum(|it| &it.workers),
+            restarts: sum(|it| &it.restarts),
         }
+    }
+
+    fn requests(&self) -> RequestCounts {
+        let mut counts = RequestCounts::default();
+        for cells in self.all().iter().flat_map(|cell| &cell.requests) {
+            counts.ok += cells.ok.load(Relaxed);
+            counts.err += cells.err.load(Relaxed);
+            counts.cancelled += cells.cancelled.load(Relaxed);
+        }
+        counts.requests = counts.ok + counts.err + counts.cancelled;
+        counts
     }
 
     fn open_everywhere(&self) -> u64 {
@@ -163,9 +212,10 @@ impl Counters {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
+    use std::{mem, thread, time::Instant};
 
     use super::*;
+    use crate::compute::Answer;
 
     const REQUESTS: RequestCounts = RequestCounts { requests: 6, ok: 1, err: 2, cancelled: 3 };
 
@@ -182,10 +232,12 @@ mod tests {
         let [first, second] = two();
         assert!(first.open(3) && second.open(3) && second.open(3));
         assert!(!first.open(3) && !second.open(3));
-        first.close(REQUESTS);
-        second.close(REQUESTS);
+        for (counters, connection) in [(&first, 1), (&second, 17)] {
+            counters.count(connection, REQUESTS);
+            counters.close();
+        }
         let requests = RequestCounts { requests: 12, ok: 2, err: 4, cancelled: 6 };
-        let tally = Tally { accepted: 3, closed: 2, refused: 2, requests };
+        let tally = Tally { accepted: 3, closed: 2, refused: 2, requests, ..Tally::default() };
         assert_eq!((first.tally(), second.tally()), (tally, tally));
     }
 
@@ -196,6 +248,20 @@ mod tests {
         first.end(1);
         assert_eq!((first.tally().accepted, first.tally().closed), (2, 1));
         assert!(first.open(2) && !first.open(2));
+    }
+
+    #[test]
+    fn the_jobs_of_a_dead_process_are_cancelled() {
+        let [first, second] = two();
+        first.begin_job(Instant::now()).end(&Ok(Answer::Word(1)));
+        drop(first.begin_job(Instant::now()));
+        mem::forget((second.begin_job(Instant::now()), second.worker()));
+        let tally = first.tally();
+        assert_eq!((tally.jobs.in_flight(), tally.jobs.cancelled, tally.workers), (1, 1, 1));
+        first.end(1);
+        let tally = first.tally();
+        assert_eq!((tally.jobs.in_flight(), tally.jobs.cancelled, tally.workers), (0, 2, 0));
+        assert_eq!((tally.jobs.ok, tally.jobs.times.count()), (1, 2));
     }
 
     #[test]
@@ -216,7 +282,7 @@ mod tests {
                     for _ in 0..ROUNDS {
                         if counters.open(1) {
                             assert_eq!(counters.open_everywhere().min(1), 1);
-                            counters.close(RequestCounts::default());
+                            counters.close();
                         }
                     }
                 });
