@@ -8,6 +8,8 @@
 mod cli;
 mod conformance;
 #[cfg(target_os = "linux")]
+mod deploy;
+#[cfg(target_os = "linux")]
 mod prefork;
 #[cfg(target_os = "linux")]
 mod processes;
