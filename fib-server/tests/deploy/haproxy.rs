@@ -84,8 +84,7 @@ fn a_killed_server_costs_what_it_had_under_way() {
 #[test]
 fn a_client_that_stays_repeats_at_most_one_request() {
     let Some(mut cluster) = Cluster::start() else { return };
-    let (stop, repeats, address) =
-        (AtomicBool::new(false), AtomicU64::new(0), cluster.address());
+    let (stop, repeats, address) = (AtomicBool::new(false), AtomicU64::new(0), cluster.address());
     thread::scope(|scope| {
         let clients: Vec<_> =
             (0..9).map(|_| scope.spawn(|| stay(&address, &stop, &repeats))).collect();
@@ -192,7 +191,9 @@ impl Cluster {
             cluster.proxy.must_run();
             TcpStream::connect(cluster.address()).is_ok()
         });
-        HOSTS.iter().for_each(|&host| cluster.wait_until_told("UP", host));
+        for host in HOSTS {
+            cluster.wait_until_told("UP", host);
+        }
         Some(cluster)
     }
 
