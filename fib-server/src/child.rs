@@ -37,7 +37,7 @@ use socket2::Socket;
 use thiserror::Error;
 use tracing::{error, warn};
 
-use crate::sys;
+use crate::{sys, systemd};
 
 /// What a child is called, by the kernel and in its own arguments.
 const NAME: &str = "fib-server";
@@ -111,10 +111,11 @@ impl Child {
         command
             .arg0(NAME)
             .arg(role.flag())
-            .args(env::args_os().skip(1).filter(|flag| !Role::is_flag(flag)))
-            .stdin(OwnedFd::from(stdin))
-            .stdout(Stdio::null())
-            .process_group(0);
+            .args(env::args_os().skip(1).filter(|flag| !Role::is_flag(flag)));
+        for told in systemd::ENVIRONMENT {
+            command.env_remove(told);
+        }
+        command.stdin(OwnedFd::from(stdin)).stdout(Stdio::null()).process_group(0);
         let process = unborn::guard(|| command.spawn())?;
         Ok(Self::new(&process, socket))
     }

@@ -22,8 +22,8 @@ use crate::{
 #[command(name = "fib-server", version, max_term_width = 100)]
 pub struct Cli {
     /// Where to listen: HOST:PORT (port 0 picks one) or unix:PATH; may be repeated
+    /// [default: 127.0.0.1:25000, or the sockets that systemd has passed]
     #[arg(long, env = "FIB_LISTEN", value_name = "ADDR", value_delimiter = ',')]
-    #[arg(default_value = "127.0.0.1:25000")]
     pub listen: Vec<Address>,
 
     /// Who owns the sockets

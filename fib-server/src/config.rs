@@ -17,7 +17,7 @@ use crate::{
 /// A server that can be run.
 #[derive(Debug)]
 pub struct Config {
-    /// Where it listens.
+    /// Where it shall listen, if somebody has said so.
     pub addresses: Vec<Address>,
     /// Which strategy serves, as a name.
     pub kind: StrategyKind,

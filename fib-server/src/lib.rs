@@ -13,21 +13,20 @@ pub mod connection;
 pub mod context;
 mod cores;
 pub mod counters;
+mod entrance;
 mod inheritance;
 pub mod listener;
+mod self_check;
 pub mod session;
 pub mod shutdown;
 pub mod strategy;
 mod sys;
+mod systemd;
 pub mod telemetry;
 
-use std::{
-    io::{self, Write},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use fib_proto::Address;
 use tracing::info;
 
 use crate::{
@@ -36,8 +35,11 @@ use crate::{
     connection::Connections,
     context::Context,
     counters::{Counters, Tally},
+    entrance::Entrances,
     listener::Listener,
+    self_check::SelfCheck,
     session::RequestCounts,
+    shutdown::DrainTimes,
 };
 pub use crate::{
     child::Role,
@@ -59,13 +61,9 @@ fn serve(mut config: Config) -> Result<()> {
     if let Some(cores) = config.cores {
         cores::limit_to(cores)?;
     }
-    let others = config.compute.descriptors() + config.admin.iter().len() * admin::DESCRIPTORS;
+    let others = config.compute.descriptors() + admin::DESCRIPTORS;
     connection::reserve_descriptors(config.max_connections, others)?;
-    let sockets = config.strategy.sockets_per_address();
-    let bind = |address| bind("--listen", address, sockets);
-    let listeners = config.addresses.iter().map(bind).collect::<Result<Vec<_>>>()?;
-    let admin = config.admin.as_ref().map(|address| self::bind("--admin", address, 1));
-    let admin = admin.transpose()?;
+    let entrances = Entrances::open(&config)?;
     let identity = Identity::new(&config);
     let has_children = config.has_children();
     let counters = match config.strategy.processes() {
@@ -76,15 +74,15 @@ fn serve(mut config: Config) -> Result<()> {
         }
     };
     let context = new_context(&config, config.compute, counters)?;
-    let (stopping, draining) = (Arc::clone(&context), Arc::clone(&context));
-    let announce_stop = move || stopping.announce_stop();
-    shutdown::on_signals(announce_stop, move || draining.begin_drain(), config.drain)
-        .context("installing the signal handlers")?;
-    announce(&listeners, admin.iter().flatten())?;
-    let listeners = listeners.into_iter().flatten().collect();
+    stop_on_signals(&context, config.drain)?;
+    entrances.announce()?;
+    let clients = || entrances.clients.iter().filter_map(|sockets| sockets.first());
+    let check = SelfCheck::new(clients(), config.strategy.turns(), &context);
+    systemd::report(check, Arc::clone(&context)).context("starting a thread")?;
     let process_tree = ProcessTree::new(has_children);
     let subject = Subject { context: Arc::clone(&context), identity, process_tree };
-    let _admin = admin.map(|listeners| Admin::start(listeners, subject)).transpose()?;
+    let _admin = Admin::start(entrances.admin, subject)?;
+    let listeners = entrances.clients.into_iter().flatten().collect();
     let Config { strategy, kind, .. } = config;
     strategy.serve(listeners, &context).with_context(|| format!("serving as {kind}"))?;
     context.compute().close();
@@ -92,6 +90,16 @@ fn serve(mut config: Config) -> Result<()> {
     let RequestCounts { requests, ok, err, cancelled } = requests;
     info!(accepted, closed, refused, requests, ok, err, cancelled, "drained");
     Ok(())
+}
+
+fn stop_on_signals(context: &Arc<Context>, times: DrainTimes) -> Result<()> {
+    let (stopping, draining) = (Arc::clone(context), Arc::clone(context));
+    let announce_stop = move || {
+        stopping.announce_stop();
+        systemd::tell_stopping();
+    };
+    shutdown::on_signals(announce_stop, move || draining.begin_drain(), times)
+        .context("installing the signal handlers")
 }
 
 /// Serves a part of the clients of the server that has started this process, until it says that
@@ -127,26 +135,4 @@ fn new_context(
     let strategy = config.kind.to_string();
     let context = Context::new(strategy, config.protocol, compute, connections, config.busy_poll);
     Ok(Arc::new(context.context("creating the latch")?))
-}
-
-fn bind(flag: &str, address: &Address, sockets: usize) -> Result<Vec<Listener>> {
-    Listener::bind(address, sockets).with_context(|| format!("listening: {flag} {address}"))
-}
-
-/// One line per address, for people and for programs that asked for port 0.
-fn announce<'a>(
-    listeners: &[Vec<Listener>],
-    admin: impl Iterator<Item = &'a Listener>,
-) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    let tell = || {
-        for listener in listeners.iter().filter_map(|sockets| sockets.first()) {
-            writeln!(stdout, "listening on {}", listener.address())?;
-        }
-        for listener in admin {
-            writeln!(stdout, "admin on {}", listener.address())?;
-        }
-        stdout.flush()
-    };
-    tell().context("writing to stdout")
 }

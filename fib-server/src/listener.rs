@@ -2,7 +2,7 @@
 
 use std::{
     fs, io, iter, mem,
-    net::{SocketAddr, ToSocketAddrs},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::fs::FileTypeExt,
@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use fib_proto::Address;
 use rustix::{
     event::{PollFd, PollFlags, poll},
@@ -48,25 +48,48 @@ impl Listener {
         }
     }
 
-    /// A socket that another process listens on as well. That one removes the file of a path.
-    pub(crate) fn inherited(socket: OwnedFd) -> Result<Self> {
+    /// A socket that somebody else has opened for this process, as so many. The file of a path is
+    /// theirs.
+    pub(crate) fn passed(socket: OwnedFd, sockets: usize) -> Result<Vec<Self>> {
         let socket = Socket::from(socket);
-        let local = socket.local_addr().context("reading the local address")?;
-        match local.as_pathname() {
-            Some(path) => Ok(Self { address: Address::Unix(path.to_owned()), socket, _file: None }),
-            None => Self::tcp(socket).context("reading the local address"),
-        }
+        let domain = socket.domain().context("it is no socket")?;
+        let is_stream = socket.r#type()? == Type::STREAM;
+        let is_known = [Domain::IPV4, Domain::IPV6, Domain::UNIX].contains(&domain);
+        ensure!(is_stream && is_known, "it is no stream socket of TCP or Unix");
+        ensure!(socket.is_listener()?, "it does not listen; does its unit say Accept=yes?");
+        socket.set_nonblocking(true)?;
+        (0..sockets).map(|_| Ok(Self::of_another(socket.try_clone()?)?)).collect()
     }
 
-    fn tcp(socket: Socket) -> io::Result<Self> {
-        let local = socket.local_addr()?.as_socket().map(|local| local.to_string());
-        Ok(Self { socket, address: Address::Tcp(local.unwrap_or_default()), _file: None })
+    /// A socket that another process listens on as well. That one removes the file of a path.
+    pub(crate) fn inherited(socket: OwnedFd) -> Result<Self> {
+        Self::of_another(socket.into()).context("reading the local address")
+    }
+
+    fn of_another(socket: Socket) -> io::Result<Self> {
+        let address = address_of(&socket.local_addr()?);
+        Ok(Self { socket, address, _file: None })
     }
 
     /// Where it listens, with the real port.
     #[must_use]
     pub const fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// Where to connect to it from this machine.
+    pub(crate) fn connect_address(&self) -> io::Result<SockAddr> {
+        let local = self.socket.local_addr()?;
+        Ok(match local.as_socket() {
+            Some(any) if any.ip().is_unspecified() => {
+                let loopback: IpAddr = match any {
+                    SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                    SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+                };
+                SocketAddr::new(loopback, any.port()).into()
+            }
+            _ => local,
+        })
     }
 
     /// Accepts the client that waits longest, if there is one.
@@ -207,6 +230,16 @@ fn wait_for_clients(listeners: &[Listener], context: &Context) -> io::Result<()>
     }
 }
 
+fn address_of(local: &SockAddr) -> Address {
+    if let Some(path) = local.as_pathname() {
+        return Address::Unix(path.to_owned());
+    }
+    if let Some(name) = local.as_abstract_namespace() {
+        return Address::Unix(format!("@{}", String::from_utf8_lossy(name)).into());
+    }
+    Address::Tcp(local.as_socket().map_or_else(String::new, |it| it.to_string()))
+}
+
 fn bind_tcp(host_and_port: &str, sockets: usize) -> io::Result<Vec<Listener>> {
     let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in host_and_port.to_socket_addrs()? {
@@ -228,7 +261,7 @@ fn bind_port(address: SocketAddr, sockets: usize) -> io::Result<Vec<Listener>> {
     // From now on it is ours to share.
     first.set_reuse_port(sockets > 1)?;
     let others = (1..sockets).map(|_| listen(domain, &address, PortUse::Shared));
-    iter::once(Ok(first)).chain(others).map(|socket| Listener::tcp(socket?)).collect()
+    iter::once(Ok(first)).chain(others).map(|socket| Listener::of_another(socket?)).collect()
 }
 
 /// Listens on a path; a socket file that a killed server left behind is replaced. Where several

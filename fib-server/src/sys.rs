@@ -6,7 +6,14 @@
 pub(crate) mod ring;
 pub(crate) mod shared;
 
-use std::{io, os::fd::OwnedFd, sync::Arc};
+use std::{
+    io,
+    os::fd::{FromRawFd, OwnedFd},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use socket2::Socket;
 use tokio::io::unix::AsyncFd;
@@ -22,6 +29,23 @@ pub(crate) fn register(socket: Arc<Socket>) -> io::Result<AsyncFd<Arc<Socket>>> 
 pub(crate) fn register_owned(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: as above. An OwnedFd keeps its descriptor open, and never changes it.
     unsafe { AsyncFd::register(fd) }.map_err(Into::into)
+}
+
+/// Takes the descriptors that were opened for this process by whoever started it, and what they
+/// are called; none after the first time.
+pub(crate) fn passed_descriptors() -> io::Result<Vec<(OwnedFd, String)>> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+
+    if TAKEN.swap(true, Ordering::Relaxed) {
+        return Ok(Vec::new());
+    }
+    let own = |(fd, name)| {
+        // SAFETY: it is open, because sd-notify has set a flag of it. The environment, meant for
+        // this process by its number, says that it was opened for it to own; nothing here had it
+        // before, and this code runs once.
+        (unsafe { OwnedFd::from_raw_fd(fd) }, name)
+    };
+    Ok(sd_notify::listen_fds_with_names()?.map(own).collect())
 }
 
 /// Lets the kernel prefer all other threads to the calling one: nice 10, and where it knows such a

@@ -56,8 +56,11 @@ pub(crate) struct Subject {
 }
 
 impl Admin {
-    /// Answers whoever comes in there.
-    pub(crate) fn start(listeners: Vec<Listener>, subject: Subject) -> Result<Self> {
+    /// Answers whoever comes in there, if there is a way in.
+    pub(crate) fn start(listeners: Vec<Listener>, subject: Subject) -> Result<Option<Self>> {
+        if listeners.is_empty() {
+            return Ok(None);
+        }
         let stop = Arc::new(Latch::new().context("creating a latch")?);
         let mut endpoint = Endpoint {
             stop: Arc::clone(&stop),
@@ -71,7 +74,7 @@ impl Admin {
                 error!("the admin endpoint has ended: {error}");
             }
         });
-        Ok(Self { stop, thread: Some(thread.context("starting a thread")?) })
+        Ok(Some(Self { stop, thread: Some(thread.context("starting a thread")?) }))
     }
 }
 

@@ -33,6 +33,15 @@ pub use self::{
 };
 use crate::{context::Context, listener::Listener};
 
+/// Who has to wait for whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turns {
+    /// Nobody: whoever asks is answered.
+    Together,
+    /// Everybody for the client in front, however long that one stays.
+    OneAfterTheOther,
+}
+
 /// One way of serving many clients. `tests/conformance.rs` proves the contract for each.
 ///
 /// Requests of one connection are answered in their order. A half-closed connection is answered
@@ -47,6 +56,11 @@ pub trait Strategy: fmt::Debug + Send {
     /// How many other processes serve the clients and compute for them, if not this one.
     fn processes(&self) -> Option<NonZeroUsize> {
         None
+    }
+
+    /// Whether a client may have to wait until another one leaves.
+    fn turns(&self) -> Turns {
+        Turns::Together
     }
 
     /// Serves whoever connects until the latch fires and every client is gone.

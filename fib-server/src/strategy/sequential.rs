@@ -9,7 +9,7 @@ use anyhow::Result;
 use crate::{
     context::Context,
     listener::{Listener, accept_any},
-    strategy::{Strategy, blocking},
+    strategy::{Strategy, Turns, blocking},
 };
 
 /// Serves one client at a time.
@@ -17,6 +17,10 @@ use crate::{
 pub struct Sequential;
 
 impl Strategy for Sequential {
+    fn turns(&self) -> Turns {
+        Turns::OneAfterTheOther
+    }
+
     fn serve(self: Box<Self>, listeners: Vec<Listener>, context: &Arc<Context>) -> Result<()> {
         while let Some(connection) = accept_any(&listeners, context)? {
             context.span(&connection).in_scope(|| blocking::serve(connection, context));

@@ -1,0 +1,131 @@
+//! Whether the server serves, asked as a client would: through its own listening sockets.
+//!
+//! Nothing in the server knows of it. Its connections are accepted, limited and counted as all
+//! others are.
+
+use std::{
+    io::{self, BufRead, BufReader, Read, Write},
+    net::Shutdown,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::io::Errno;
+use socket2::{SockAddr, Socket, Type};
+use tracing::warn;
+
+use crate::{
+    context::Context,
+    listener::{Listener, is_short_of_resources},
+    strategy::Turns,
+};
+
+/// The longest reply that is read.
+const REPLY_LEN_MAX: u64 = 256;
+
+/// How long to wait where waiting is to be tried again.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A client that asks whether the server lives.
+#[derive(Debug)]
+pub(crate) struct SelfCheck {
+    context: Arc<Context>,
+    turns: Turns,
+    doors: Vec<SockAddr>,
+}
+
+/// What asking has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// It answers, or has a reason not to that is none to worry about.
+    Serves,
+    /// It does not.
+    Silent,
+}
+
+impl SelfCheck {
+    pub(crate) fn new<'a>(
+        listeners: impl Iterator<Item = &'a Listener>,
+        turns: Turns,
+        context: &Arc<Context>,
+    ) -> Self {
+        let doors = listeners.filter_map(|listener| listener.connect_address().ok());
+        Self { context: Arc::clone(context), turns, doors: doors.collect() }
+    }
+
+    /// Forgets the sockets that this process cannot connect to, though others may: they can be those
+    /// of another network, or behind a filter.
+    pub(crate) fn forget_the_unreachable(&mut self) {
+        let until = Instant::now() + Duration::from_secs(1);
+        self.doors.retain(|door| match connect(door, until) {
+            Err(error) if !is_no_sign(&error) && error.kind() != io::ErrorKind::TimedOut => {
+                warn!("a listening socket cannot be checked from within: {error}");
+                false
+            }
+            _ => true,
+        });
+    }
+
+    /// Asks at every socket. Where there is none to ask at, that this thread runs must do.
+    pub(crate) fn ask(&self, patience: Duration) -> Finding {
+        if self.is_waiting_right() {
+            return Finding::Serves;
+        }
+        let until = Instant::now() + patience;
+        for door in &self.doors {
+            match ask(door, until) {
+                Ok(()) => {}
+                Err(error) if is_no_sign(&error) || self.is_waiting_right() => {}
+                Err(error) => {
+                    warn!("the server does not answer itself: {error}");
+                    return Finding::Silent;
+                }
+            }
+        }
+        Finding::Serves
+    }
+
+    /// Whether a client is there for whom all others, this one too, have to wait.
+    fn is_waiting_right(&self) -> bool {
+        let tally = self.context.counters().tally();
+        self.turns == Turns::OneAfterTheOther && tally.accepted > tally.closed
+    }
+}
+
+/// Asks for F(1). Any reply will do, also that the server is busy.
+fn ask(door: &SockAddr, until: Instant) -> io::Result<()> {
+    let mut socket = connect(door, until)?;
+    socket.set_write_timeout(Some(time_left(until)?))?;
+    socket.write_all(b"1\n")?;
+    socket.shutdown(Shutdown::Write)?;
+    socket.set_read_timeout(Some(time_left(until)?))?;
+    let mut reply = String::new();
+    BufReader::new(socket.take(REPLY_LEN_MAX)).read_line(&mut reply)?;
+    if reply == "1\n" || reply.starts_with("ERR ") {
+        Ok(())
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidData, format!("F(1) is 1, not {reply:?}")))
+    }
+}
+
+fn connect(door: &SockAddr, until: Instant) -> io::Result<Socket> {
+    loop {
+        let socket = Socket::new(door.domain(), Type::STREAM, None)?;
+        match socket.connect_timeout(door, time_left(until)?) {
+            // A Unix socket does not wait for room in its queue.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(PAUSE),
+            result => return result.map(|()| socket),
+        }
+    }
+}
+
+fn time_left(until: Instant) -> io::Result<Duration> {
+    let left = until.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
+/// Whether it is this client that lacks something, so that nothing is known of the server.
+fn is_no_sign(error: &io::Error) -> bool {
+    is_short_of_resources(error) || Errno::from_io_error(error) == Some(Errno::ADDRNOTAVAIL)
+}

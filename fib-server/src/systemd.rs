@@ -1,0 +1,83 @@
+//! What a manager of services is told, in the protocol of `sd_notify`: that the server is ready,
+//! that it lives, and that it stops. Without `NOTIFY_SOCKET` in the environment, nothing.
+
+use std::{env, io, sync::Arc, thread, time::Duration};
+
+use sd_notify::NotifyState;
+use tracing::warn;
+
+use crate::{
+    context::Context,
+    self_check::{Finding, SelfCheck},
+};
+
+/// What a manager tells the processes that it starts. Children of theirs are none of them.
+pub(crate) const ENVIRONMENT: [&str; 6] = [
+    "LISTEN_FDNAMES",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+];
+
+/// How long the first answer may take before the log says that it is missing.
+const FIRST_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long to wait before it is asked for again.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Says that the server is ready once it has answered, and goes on saying that it lives, as often
+/// as that is wanted, as long as it answers.
+pub(crate) fn report(check: SelfCheck, context: Arc<Context>) -> io::Result<()> {
+    if env::var_os("NOTIFY_SOCKET").is_none() {
+        return Ok(());
+    }
+    let report = move || Report { check, context }.run();
+    thread::Builder::new().name("systemd".into()).spawn(report).map(drop)
+}
+
+/// Says that the server was told to stop.
+pub(crate) fn tell_stopping() {
+    tell(&[NotifyState::Stopping, NotifyState::Status("draining")]);
+}
+
+struct Report {
+    check: SelfCheck,
+    context: Arc<Context>,
+}
+
+impl Report {
+    fn run(mut self) {
+        self.check.forget_the_unreachable();
+        let is_stopping = || self.context.is_stopping();
+        while !is_stopping() && self.check.ask(FIRST_PATIENCE) == Finding::Silent {
+            thread::sleep(FIRST_PAUSE);
+        }
+        if !is_stopping() {
+            tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
+        }
+        if let Some(timeout) = sd_notify::watchdog_enabled().filter(|it| !it.is_zero()) {
+            self.feed_watchdog(timeout / 2);
+        }
+    }
+
+    /// Tells it each half of the time after which the manager would end the server; or later, when
+    /// the server is slow to answer.
+    fn feed_watchdog(&self, pause: Duration) {
+        loop {
+            thread::sleep(pause);
+            // A drain has a time limit of its own, and closes the sockets before it ends.
+            let is_draining = self.context.latch().is_fired();
+            if is_draining || self.check.ask(pause) == Finding::Serves {
+                tell(&[NotifyState::Watchdog]);
+            }
+        }
+    }
+}
+
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        warn!("the manager of services was not told: {error}");
+    }
+}
