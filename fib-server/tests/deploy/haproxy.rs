@@ -18,7 +18,7 @@ use fib_client::{
 };
 use rustix::process::Signal;
 
-use super::support::{Place, Program, get, read_with, tool};
+use super::support::{Place, Port, Program, get, read_with, tool};
 use crate::support::{Server, wait_until};
 
 /// The last number of the servers' addresses.
@@ -176,12 +176,16 @@ impl Cluster {
         let haproxy = tool("haproxy", "apt-get install haproxy")?;
         let place = Place::new();
         let servers = HOSTS.map(|host| (host, place.server(host, &FLAGS))).into();
+        let server = |host| place.address(host, Port::Clients);
         let configuration = read_with(
             "haproxy/haproxy.cfg",
             &[
-                ("bind :25000", &format!("bind {}", place.address(1, 25000))),
-                ("/run/haproxy/fib.sock", &format!("ipv4@{}", place.address(1, 9000))),
-                (" 10.0.0.", &format!(" {}.", place.network())),
+                ("bind :25000", &format!("bind {}", server(1))),
+                ("/run/haproxy/fib.sock", &format!("ipv4@{}", place.address(1, Port::Statistics))),
+                ("port 9100", &format!("port {}", place.port(Port::Admin))),
+                ("10.0.0.11:25000", &server(11)),
+                ("10.0.0.12:25000", &server(12)),
+                ("10.0.0.13:25000", &server(13)),
             ],
         );
         let file = place.write("haproxy.cfg", &configuration);
@@ -199,7 +203,7 @@ impl Cluster {
 
     /// Where clients connect.
     fn address(&self) -> String {
-        self.place.address(1, 25000)
+        self.place.address(1, Port::Clients)
     }
 
     /// Clients that come, ask five times, and go.
@@ -239,7 +243,7 @@ impl Cluster {
 
     /// How many requests a server has answered, in its own words.
     fn requests(&self, host: u8) -> u64 {
-        let (_, metrics) = get(&self.place.address(host, 9100), "/metrics").unwrap();
+        let (_, metrics) = get(&self.place.address(host, Port::Admin), "/metrics").unwrap();
         let name = "fib_requests_total{outcome=\"ok\"} ";
         metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap().parse().unwrap()
     }
@@ -260,7 +264,7 @@ impl Cluster {
 
     /// What the proxy answers on its socket for statistics.
     fn command(&self, command: &str) -> String {
-        let mut socket = TcpStream::connect(self.place.address(1, 9000)).unwrap();
+        let mut socket = TcpStream::connect(self.place.address(1, Port::Statistics)).unwrap();
         writeln!(socket, "{command}").unwrap();
         let mut answer = String::new();
         socket.read_to_string(&mut answer).unwrap();

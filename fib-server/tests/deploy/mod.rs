@@ -3,5 +3,7 @@
 
 mod grafana;
 mod haproxy;
+mod kubernetes;
 mod prometheus;
 mod support;
+mod systemd;

@@ -12,7 +12,7 @@ use std::{
 use fib_client::load::{self, Mix, Pace, Plan, Progress, Reconnect, Until};
 use serde_json::Value;
 
-use super::support::{Place, Program, get, path, read, read_with, run, tool};
+use super::support::{Place, Port, Program, get, path, read, read_with, run, tool};
 use crate::support::{Server, wait_until};
 
 const INSTALL: &str = "apt-get install prometheus";
@@ -74,7 +74,8 @@ impl Watched {
         let configuration = read_with(
             "prometheus/prometheus.yml",
             &[
-                ("10.0.0.", &format!("{}.", place.network())),
+                ("10.0.0.11:9100", &place.address(11, Port::Admin)),
+                ("          - 10.0.0.12:9100\n          - 10.0.0.13:9100\n", ""),
                 ("_interval: 15s", "_interval: 200ms"),
             ],
         );
@@ -83,13 +84,13 @@ impl Watched {
         let mut command = Command::new(prometheus);
         command.arg(format!("--config.file={}", file.display()));
         command.arg(format!("--storage.tsdb.path={}", place.file("data").display()));
-        command.arg(format!("--web.listen-address={}", place.address(1, 9090)));
+        command.arg(format!("--web.listen-address={}", place.address(1, Port::Statistics)));
         let prometheus = place.start("prometheus", &mut command);
         let (load, loading) = load(&place);
         let mut watched = Self { place, server, load, loading: Some(loading), prometheus };
         wait_until("prometheus is ready", || {
             watched.prometheus.must_run();
-            get(&watched.place.address(1, 9090), "/-/ready")
+            get(&watched.place.address(1, Port::Statistics), "/-/ready")
                 .is_some_and(|(status, _)| status == 200)
         });
         Some(watched)
@@ -108,7 +109,7 @@ impl Watched {
 
     /// What the HTTP API answers; an error is a failure.
     pub(super) fn ask(&self, path: &str) -> Value {
-        let (_, body) = get(&self.place.address(1, 9090), path).unwrap();
+        let (_, body) = get(&self.place.address(1, Port::Statistics), path).unwrap();
         let answer: Value = serde_json::from_str(&body).unwrap();
         assert_eq!(answer["status"], "success", "{path}: {answer}");
         answer["data"].clone()
@@ -146,7 +147,7 @@ fn load(place: &Place) -> (Arc<Progress>, JoinHandle<()>) {
         mix: "1=1,22=1".parse::<Mix>().unwrap(),
         until: Until::Elapsed(Duration::from_mins(2)),
         reconnect: Reconnect::Every(NonZero::new(20).unwrap()),
-        ..Plan::new(place.address(11, 25000).parse().unwrap())
+        ..Plan::new(place.address(11, Port::Clients).parse().unwrap())
     };
     let progress = Arc::new(Progress::new(&plan));
     let copy = Arc::clone(&progress);

@@ -6,11 +6,13 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     path::{Path, PathBuf},
-    process::{self, Child, Command},
-    sync::atomic::{AtomicU8, Ordering},
+    process::{self, Child, Command, ExitStatus},
+    sync::atomic::{AtomicU16, Ordering},
 };
 
-use crate::support::{PATIENCE, Server, skip};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{PATIENCE, Server, skip, wait_until};
 
 /// A program that a test needs, or `None`, said aloud.
 pub(super) fn tool(program: &str, install: &str) -> Option<PathBuf> {
@@ -22,6 +24,16 @@ pub(super) fn tool(program: &str, install: &str) -> Option<PathBuf> {
         skip(&format!("{program} is missing; {install}"));
     }
     found
+}
+
+/// A Python that has this module, or `None`, said aloud.
+pub(super) fn python_with(module: &str, install: &str) -> Option<PathBuf> {
+    let python = tool("python3", "apt-get install python3")?;
+    let has_it = Command::new(&python).args(["-c", &format!("import {module}")]).output().unwrap();
+    if !has_it.status.success() {
+        skip(&format!("Python's {module} is missing; {install}"));
+    }
+    has_it.status.success().then_some(python)
 }
 
 /// A file of `deploy/`.
@@ -51,32 +63,47 @@ pub(super) fn run(command: &mut Command) -> String {
     stdout
 }
 
-/// Addresses of this machine that nobody else uses, and a folder of the same kind. So every program
-/// listens on the port that its configuration says, also when it is started again.
+/// Addresses and ports of this machine that nobody else uses, and a folder of the same kind. So a
+/// program can be started again where it was before.
 pub(super) struct Place {
-    network: String,
+    number: u16,
     folder: PathBuf,
 }
 
+/// What a program listens for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Port {
+    Clients,
+    Admin,
+    Statistics,
+}
+
+/// How many ports a place has.
+const PORTS: u16 = 3;
+
+/// Below those that the system gives out. The usual ones may be taken, on all addresses.
+const FIRST_PORT: u16 = 20_000;
+
 impl Place {
     pub(super) fn new() -> Self {
-        static PLACES: AtomicU8 = AtomicU8::new(1);
-        let place = PLACES.fetch_add(1, Ordering::Relaxed);
-        // All of 127.0.0.0/8 is this machine. Its own connections come from 127.0.0.1.
-        let network = format!("127.{}.{place}", 1 + process::id() % 250);
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&network);
+        static PLACES: AtomicU16 = AtomicU16::new(0);
+        let number = PLACES.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}-{number}", process::id());
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
-        Self { network, folder }
+        Self { number, folder }
     }
 
-    /// The first three numbers of its addresses.
-    pub(super) fn network(&self) -> &str {
-        &self.network
+    /// The address of one of its hosts. All of 127.0.0.0/8 is this machine, whose own connections
+    /// come from 127.0.0.1: none of them takes a server's port while it is away.
+    pub(super) fn address(&self, host: u8, port: Port) -> String {
+        let [.., high, low] = process::id().to_be_bytes();
+        format!("127.{high}.{low}.{host}:{}", self.port(port))
     }
 
-    pub(super) fn address(&self, host: u8, port: u16) -> String {
-        format!("{}.{host}:{port}", self.network)
+    pub(super) fn port(&self, port: Port) -> u16 {
+        FIRST_PORT + self.number * PORTS + port as u16
     }
 
     pub(super) fn file(&self, name: &str) -> PathBuf {
@@ -90,9 +117,9 @@ impl Place {
         file
     }
 
-    /// A server as `deploy/` expects it on a host: clients on port 25000, health on 9100.
+    /// A server on a host.
     pub(super) fn server(&self, host: u8, flags: &[&str]) -> Server {
-        let (clients, admin) = (self.address(host, 25000), self.address(host, 9100));
+        let (clients, admin) = (self.address(host, Port::Clients), self.address(host, Port::Admin));
         let mut arguments = vec!["--listen", &clients, "--admin", &admin];
         arguments.extend(flags);
         Server::run(&arguments)
@@ -125,6 +152,17 @@ impl Program {
         if let Some(status) = self.child.try_wait().unwrap() {
             panic!("{status}: {}", fs::read_to_string(&self.log).unwrap());
         }
+    }
+
+    /// Ends it as a manager of services does.
+    pub(super) fn stop(mut self) -> ExitStatus {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        let mut status = None;
+        wait_until("it ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
     }
 }
 
