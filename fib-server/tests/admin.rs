@@ -15,7 +15,7 @@ use rustix::process::Signal;
 
 use crate::{
     support::{Client, Process, Server, Way, for_each_way, strike, wait_until},
-    watched::{Metrics, Prometheus, Watched, check_metrics, status},
+    watched::{Metrics, Prometheus, Watched, check_metrics, get, status},
 };
 
 for_each_way! {{
@@ -221,11 +221,7 @@ fn a_unix_socket_will_do() {
     let address = format!("unix:{}", path.display());
     let mut server = Server::start("tokio-tasks", &["--admin", &address]);
     assert_eq!(server.next_line("admin on "), address);
-    let mut socket = UnixStream::connect(&path).unwrap();
-    socket.write_all(b"GET /healthz HTTP/1.1\r\n\r\n").unwrap();
-    let mut response = String::new();
-    socket.read_to_string(&mut response).unwrap();
-    assert_eq!(status(&response), "200");
+    assert_eq!(status(&get(UnixStream::connect(&path).unwrap(), "/healthz")), "200");
     server.stop();
     assert!(fs::metadata(&path).is_err(), "the file goes with the server");
 }

@@ -43,7 +43,7 @@ impl Watched {
 
     /// The status and the body.
     pub(crate) fn get(&self, path: &str) -> (String, String) {
-        let response = self.response(format!("GET {path} HTTP/1.1\r\nHost: fib\r\n\r\n"));
+        let response = get(self.connect(), path);
         let (head, body) = response.split_once("\r\n\r\n").unwrap();
         assert!(head.contains("\r\nConnection: close"), "{head}");
         assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{head}");
@@ -58,6 +58,14 @@ impl Watched {
     pub(crate) fn wait_until_it_is(&self, name: &str, value: usize) {
         wait_until(name, || self.metrics().count(name) == value as u64);
     }
+}
+
+/// The whole response to a request over this connection.
+pub(crate) fn get(mut socket: impl Read + Write, path: &str) -> String {
+    socket.write_all(format!("GET {path} HTTP/1.1\r\nHost: fib\r\n\r\n").as_bytes()).unwrap();
+    let mut response = String::new();
+    socket.read_to_string(&mut response).unwrap();
+    response
 }
 
 pub(crate) fn status(response: &str) -> &str {
@@ -164,7 +172,7 @@ impl Drop for Prometheus {
 }
 
 /// Where nobody listens now.
-fn free_address() -> String {
+pub(crate) fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
 }
