@@ -67,29 +67,34 @@ impl SelfCheck {
         });
     }
 
-    /// Asks at every socket. Where there is none to ask at, that this thread runs must do.
+    /// Asks at every socket, again and again for so long. Where there is none to ask at, that this
+    /// thread runs must do.
     pub(crate) fn ask(&self, patience: Duration) -> Finding {
-        if self.is_waiting_right() {
-            return Finding::Serves;
-        }
         let until = Instant::now() + patience;
         for door in &self.doors {
-            match ask(door, until) {
-                Ok(()) => {}
-                Err(error) if is_no_sign(&error) || self.is_waiting_right() => {}
-                Err(error) => {
+            while !self.is_excused()
+                && let Err(error) = ask(door, until)
+                && !is_no_sign(&error)
+            {
+                if time_left(until).is_err() {
                     warn!("the server does not answer itself: {error}");
                     return Finding::Silent;
                 }
+                thread::sleep(PAUSE);
             }
         }
         Finding::Serves
     }
 
-    /// Whether a client is there for whom all others, this one too, have to wait.
-    fn is_waiting_right(&self) -> bool {
-        let tally = self.context.counters().tally();
-        self.turns == Turns::OneAfterTheOther && tally.accepted > tally.closed
+    /// Whether there is a good reason not to answer: the server drains, for which there is a time
+    /// limit of its own; or it serves a client for whom all others, this one too, have to wait.
+    fn is_excused(&self) -> bool {
+        let serves_another = || {
+            let tally = self.context.counters().tally();
+            tally.accepted > tally.closed
+        };
+        let takes_turns = self.turns == Turns::OneAfterTheOther;
+        self.context.latch().is_fired() || takes_turns && serves_another()
     }
 }
 

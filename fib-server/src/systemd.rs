@@ -24,9 +24,6 @@ pub(crate) const ENVIRONMENT: [&str; 6] = [
 /// How long the first answer may take before the log says that it is missing.
 const FIRST_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long to wait before it is asked for again.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-
 /// Says that the server is ready once it has answered, and goes on saying that it lives, as often
 /// as that is wanted, as long as it answers.
 pub(crate) fn report(check: SelfCheck, context: Arc<Context>) -> io::Result<()> {
@@ -51,9 +48,7 @@ impl Report {
     fn run(mut self) {
         self.check.forget_the_unreachable();
         let is_stopping = || self.context.is_stopping();
-        while !is_stopping() && self.check.ask(FIRST_PATIENCE) == Finding::Silent {
-            thread::sleep(FIRST_PAUSE);
-        }
+        while !is_stopping() && self.check.ask(FIRST_PATIENCE) == Finding::Silent {}
         if !is_stopping() {
             tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
         }
@@ -67,9 +62,7 @@ impl Report {
     fn feed_watchdog(&self, pause: Duration) {
         loop {
             thread::sleep(pause);
-            // A drain has a time limit of its own, and closes the sockets before it ends.
-            let is_draining = self.context.latch().is_fired();
-            if is_draining || self.check.ask(pause) == Finding::Serves {
+            if self.check.ask(pause) == Finding::Serves {
                 tell(&[NotifyState::Watchdog]);
             }
         }

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod admin;
 mod cli;
 mod conformance;
 #[cfg(target_os = "linux")]
@@ -17,3 +18,6 @@ mod real_clients;
 mod session;
 mod shutdown;
 mod support;
+#[cfg(target_os = "linux")]
+mod systemd;
+mod watched;

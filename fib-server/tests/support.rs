@@ -110,7 +110,7 @@ pub(crate) fn skip(told: &str) {
 pub(crate) struct Server {
     child: Child,
     /// Kept, because a program whose stdout is closed fails to write to it.
-    _stdout: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
     address: String,
     log: Arc<Mutex<String>>,
     logging: Option<JoinHandle<()>>,
@@ -151,13 +151,12 @@ impl Server {
         Self::spawn(command)
     }
 
-    /// Starts a command that becomes a server.
     pub(crate) fn spawn(mut command: Command) -> Self {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
+        Self::of(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts"))
+    }
+
+    /// A server that has just been started, with pipes to write to.
+    pub(crate) fn of(mut child: Child) -> Self {
         let mut line = String::new();
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         stdout.read_line(&mut line).expect("the server says where it listens");
@@ -166,11 +165,18 @@ impl Server {
         let log = Arc::<Mutex<String>>::default();
         let copy = Arc::clone(&log);
         let logging = Some(thread::spawn(move || collect(stderr, &copy)));
-        Self { child, _stdout: stdout, address, log, logging }
+        Self { child, stdout, address, log, logging }
     }
 
     pub(crate) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// What the next line says after the one that said where it listens.
+    pub(crate) fn next_line(&mut self, words: &str) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("the server says so");
+        line.trim().strip_prefix(words).unwrap_or_else(|| panic!("{line:?}")).to_owned()
     }
 
     pub(crate) fn connect(&self) -> Client {
@@ -235,7 +241,12 @@ impl Server {
 
     /// Waits until the log has a line with these words.
     pub(crate) fn wait_until_logged(&self, words: &str) {
-        wait_until(words, || self.log.lock().unwrap().contains(words));
+        wait_until(words, || self.times_logged(words) > 0);
+    }
+
+    /// How often the log has these words.
+    pub(crate) fn times_logged(&self, words: &str) -> usize {
+        self.log.lock().unwrap().matches(words).count()
     }
 
     /// Waits for the end that something has caused.
@@ -271,7 +282,9 @@ impl Drop for Server {
 impl Ended {
     /// A number of the log line that tells what was served.
     pub(crate) fn count(&self, name: &str) -> u64 {
-        let lines = self.log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        // Whoever starts a server in its place may write its own lines before.
+        let lines = self.log.lines().filter(|line| line.starts_with('{'));
+        let lines = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
         let drained =
             lines.map(|line| line["fields"].clone()).find(|it| it["message"] == "drained");
         drained.expect("it has drained")[name].as_u64().expect("it is counted")
