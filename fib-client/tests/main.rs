@@ -6,6 +6,7 @@ mod cli;
 mod connection;
 mod documents;
 mod faults;
+mod kubernetes;
 mod load;
 mod support;
 mod together;

@@ -98,16 +98,20 @@ fn serve_in_this_process() {
     thread::park();
 }
 
-/// Where a program is, or `None`, said aloud; with `FIB_REQUIRE_TOOLS=1` missing is a failure.
-#[expect(clippy::print_stderr, reason = "whoever runs the tests shall know")]
+/// Where a program is, or `None`, said aloud.
 pub(crate) fn tool(program: &str, package: &str) -> Option<PathBuf> {
     let found = find(program);
     if found.is_none() {
-        let told = format!("{program} is missing; apt-get install {package}");
-        assert!(env::var("FIB_REQUIRE_TOOLS").is_err(), "{told}");
-        eprintln!("SKIPPED: {told}");
+        skip(&format!("{program} is missing; apt-get install {package}"));
     }
     found
+}
+
+/// Says that a test cannot run here. With `FIB_REQUIRE_TOOLS=1` that is a failure.
+#[expect(clippy::print_stderr, reason = "whoever runs the tests shall know")]
+pub(crate) fn skip(told: &str) {
+    assert!(env::var("FIB_REQUIRE_TOOLS").is_err(), "{told}");
+    eprintln!("SKIPPED: {told}");
 }
 
 /// Where a program is, if it is there.

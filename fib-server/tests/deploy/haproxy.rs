@@ -1,5 +1,5 @@
-//! HAProxy in front of three servers, with the configuration of `deploy/haproxy`: what clients notice
-//! when one of the servers is stopped in order, or killed.
+//! HAProxy in front of three servers, with the configuration of `deploy/haproxy`: what clients
+//! notice when one of the servers is stopped in order, or killed.
 
 use std::{
     collections::BTreeMap,

@@ -75,8 +75,8 @@ fn everybody_means_the_same_pods() {
     assert_eq!(autoscaler["spec"]["scaleTargetRef"]["name"], deployment["metadata"]["name"]);
 }
 
-/// With the pod's environment the server starts, is probed on the pod's ports, and has the time that
-/// it needs to leave.
+/// With the pod's environment the server starts, is probed on the pod's ports, and has the time
+/// that it needs to leave.
 #[test]
 fn the_server_is_what_the_pod_expects() {
     let Some(deployment) = load("deployment.yaml") else { return };

@@ -1,5 +1,5 @@
-//! Prometheus with the configuration and the rules of `deploy/prometheus`: `promtool` runs the cases
-//! of `rules.test.yml`, and a real one scrapes a real server.
+//! Prometheus with the configuration and the rules of `deploy/prometheus`: `promtool` runs the
+//! cases of `rules.test.yml`, and a real one scrapes a real server.
 
 use std::{
     num::NonZero,
