@@ -54,8 +54,8 @@ impl SelfCheck {
         Self { context: Arc::clone(context), turns, doors: doors.collect() }
     }
 
-    /// Forgets the sockets that this process cannot connect to, though others may: they can be those
-    /// of another network, or behind a filter.
+    /// Forgets the sockets that this process cannot connect to, though others may: they can be of
+    /// another network, or behind a filter.
     pub(crate) fn forget_the_unreachable(&mut self) {
         let until = Instant::now() + Duration::from_secs(1);
         self.doors.retain(|door| match connect(door, until) {

@@ -37,7 +37,7 @@ pub(super) struct Histogram {
     nanoseconds: AtomicU64,
 }
 
-/// What a [`Histogram`] held at a moment, or several of them together.
+/// Times, by how long they were: those of a moment, of one process or of several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Times {
     counts: [u64; CLASSES],
