@@ -5,7 +5,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{self, Command, Stdio},
 };
 
@@ -132,17 +132,24 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// One that scrapes that target. `None` where there is no such program.
     pub(crate) fn watching(target: &str) -> Option<Self> {
-        let folder = std::env::temp_dir().join(format!("fib-prometheus-{}", process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        let config = folder.join("prometheus.yml");
         let text = format!(
             "global: {{scrape_interval: 200ms, scrape_timeout: 200ms}}\n\
              scrape_configs: [{{job_name: fib, static_configs: [{{targets: ['{target}']}}]}}]\n"
         );
-        fs::write(&config, text).unwrap();
+        Self::start(&[("prometheus.yml", &text)])
+    }
+
+    /// One with these files, `prometheus.yml` among them. `None` where there is no such program.
+    pub(crate) fn start(files: &[(&str, &str)]) -> Option<Self> {
         let address = free_address();
+        let name = format!("prometheus-{}", address.replace(':', "-"));
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&folder).unwrap();
+        for (name, text) in files {
+            fs::write(folder.join(name), text).unwrap();
+        }
         let mut command = Command::new("prometheus");
-        command.arg(format!("--config.file={}", config.display()));
+        command.arg(format!("--config.file={}", folder.join("prometheus.yml").display()));
         command.arg(format!("--storage.tsdb.path={}", folder.join("data").display()));
         command.arg(format!("--web.listen-address={address}"));
         let Ok(process) = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() else {

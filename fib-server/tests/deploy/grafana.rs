@@ -7,19 +7,14 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::{
-    prometheus::{Watched, percent_encode},
+    prometheus::{Scraped, percent_encode},
     support::{Place, read, run, tool},
 };
 use crate::support::skip;
 
 /// What Grafana puts in place of its variables, here.
-const VARIABLES: [(&str, &str); 5] = [
-    ("$job", "fib"),
-    ("$instance", ".*"),
-    ("$__rate_interval", "1m"),
-    ("$__interval", "1m"),
-    ("$__range", "1m"),
-];
+const VARIABLES: [(&str, &str); 4] =
+    [("$job", "fib"), ("$instance", ".*"), ("$__rate_interval", "1m"), ("$__range", "1m")];
 
 #[test]
 fn every_panel_has_a_place_of_its_own() {
@@ -83,31 +78,31 @@ fn the_dashboard_is_of_grafanas_type() {
 
 #[test]
 fn every_panel_shows_something() {
-    let Some(mut watched) = Watched::start() else { return };
+    let Some(mut scraped) = Scraped::start() else { return };
     let dashboard = dashboard();
     for variable in list(&dashboard["templating"]["list"]).filter(|it| it["type"] == "query") {
         let query = fill_in(variable["query"]["query"].as_str().unwrap());
         let inner =
             query.strip_prefix("label_values(").and_then(|it| it.strip_suffix(')')).unwrap();
         let (metric, label) = inner.rsplit_once(", ").unwrap();
-        watched.wait_for_data(label, metric);
+        scraped.wait_for_data(label, metric);
         let path = format!("/api/v1/label/{label}/values?match[]={}", percent_encode(metric));
-        assert!(list(&watched.ask(&path)).count() > 0, "{query} has no value");
+        assert!(list(&scraped.ask(&path)).count() > 0, "{query} has no value");
     }
     for panel in panels(&dashboard).filter(|it| it["type"] != "row") {
         for target in list(&panel["targets"]) {
             let expression = fill_in(target["expr"].as_str().unwrap());
-            watched.wait_for_data(panel["title"].as_str().unwrap(), &expression);
+            scraped.wait_for_data(panel["title"].as_str().unwrap(), &expression);
         }
     }
     let annotation = |name| {
         let found = list(&dashboard["annotations"]["list"]).find(|it| it["name"] == name);
         fill_in(found.unwrap()["target"]["expr"].as_str().unwrap())
     };
-    watched.restart_server();
-    watched.wait_for_data("Started", &annotation("Started"));
-    watched.server().signal(Signal::TERM);
-    watched.wait_for_data("Draining", &annotation("Draining"));
+    scraped.restart_server();
+    scraped.wait_for_data("Started", &annotation("Started"));
+    scraped.server().signal(Signal::TERM);
+    scraped.wait_for_data("Draining", &annotation("Draining"));
 }
 
 fn dashboard() -> Value {

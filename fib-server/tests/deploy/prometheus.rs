@@ -12,8 +12,11 @@ use std::{
 use fib_client::load::{self, Mix, Pace, Plan, Progress, Reconnect, Until};
 use serde_json::Value;
 
-use super::support::{Place, Port, Program, get, path, read, read_with, run, tool};
-use crate::support::{Server, wait_until};
+use super::support::{Place, Port, path, read, read_with, run, tool};
+use crate::{
+    support::{Server, wait_until},
+    watched::Prometheus,
+};
 
 const INSTALL: &str = "apt-get install prometheus";
 
@@ -41,8 +44,8 @@ fn every_alert_has_a_case() {
 /// A rule about a metric that no server has would be silent for ever.
 #[test]
 fn a_server_has_what_the_rules_look_at() {
-    let Some(watched) = Watched::start() else { return };
-    let rules = watched.ask("/api/v1/rules");
+    let Some(scraped) = Scraped::start() else { return };
+    let rules = scraped.ask("/api/v1/rules");
     let groups = rules["groups"].as_array().unwrap().iter();
     let rules: Vec<_> = groups.flat_map(|group| group["rules"].as_array().unwrap()).collect();
     assert!(!rules.is_empty());
@@ -51,26 +54,24 @@ fn a_server_has_what_the_rules_look_at() {
         let words = rule["query"].as_str().unwrap().split(|it| !is_of_a_name(it));
         let is_a_metric = |it: &&str| it.starts_with("fib_") || it.starts_with("process_");
         for metric in words.filter(|it| is_a_metric(it) || it.contains(':')) {
-            watched.wait_for_data(rule["name"].as_str().unwrap(), metric);
+            scraped.wait_for_data(rule["name"].as_str().unwrap(), metric);
         }
     }
 }
 
 /// A server with a small load, and a Prometheus that scrapes it.
-pub(super) struct Watched {
+pub(super) struct Scraped {
     place: Place,
     server: Option<Server>,
     load: Arc<Progress>,
     loading: Option<JoinHandle<()>>,
-    prometheus: Program,
+    prometheus: Prometheus,
 }
 
-impl Watched {
+impl Scraped {
     /// `None` without a Prometheus, said aloud.
     pub(super) fn start() -> Option<Self> {
-        let prometheus = tool("prometheus", INSTALL)?;
         let place = Place::new();
-        let server = Some(serve(&place));
         let configuration = read_with(
             "prometheus/prometheus.yml",
             &[
@@ -79,21 +80,14 @@ impl Watched {
                 ("_interval: 15s", "_interval: 200ms"),
             ],
         );
-        place.write("rules.yml", &read("prometheus/rules.yml"));
-        let file = place.write("prometheus.yml", &configuration);
-        let mut command = Command::new(prometheus);
-        command.arg(format!("--config.file={}", file.display()));
-        command.arg(format!("--storage.tsdb.path={}", place.file("data").display()));
-        command.arg(format!("--web.listen-address={}", place.address(1, Port::Statistics)));
-        let prometheus = place.start("prometheus", &mut command);
+        let rules = read("prometheus/rules.yml");
+        let files = [("prometheus.yml", &*configuration), ("rules.yml", &rules)];
+        let prometheus = Prometheus::start(&files)?;
+        let server = Some(serve(&place));
         let (load, loading) = load(&place);
-        let mut watched = Self { place, server, load, loading: Some(loading), prometheus };
-        wait_until("prometheus is ready", || {
-            watched.prometheus.must_run();
-            get(&watched.place.address(1, Port::Statistics), "/-/ready")
-                .is_some_and(|(status, _)| status == 200)
-        });
-        Some(watched)
+        let scraped = Self { place, server, load, loading: Some(loading), prometheus };
+        scraped.wait_for_data("its target", "up == 1");
+        Some(scraped)
     }
 
     /// The server, to be told something.
@@ -107,10 +101,14 @@ impl Watched {
         self.server = Some(serve(&self.place));
     }
 
-    /// What the HTTP API answers; an error is a failure.
+    /// What the HTTP API answers, once it does; an error is a failure.
     pub(super) fn ask(&self, path: &str) -> Value {
-        let (_, body) = get(&self.place.address(1, Port::Statistics), path).unwrap();
-        let answer: Value = serde_json::from_str(&body).unwrap();
+        let mut answer = None;
+        wait_until("prometheus answers", || {
+            answer = self.prometheus.ask(path);
+            answer.is_some()
+        });
+        let answer = answer.unwrap();
         assert_eq!(answer["status"], "success", "{path}: {answer}");
         answer["data"].clone()
     }
@@ -127,7 +125,7 @@ impl Watched {
     }
 }
 
-impl Drop for Watched {
+impl Drop for Scraped {
     fn drop(&mut self) {
         self.load.stop();
         // If the load has failed, the test has said so.
