@@ -71,7 +71,7 @@ fn job() -> Option<Value> {
 /// One of the pods, for a moment instead of half a minute, and with one log, as a pod has.
 fn start_pod(job: &Value, index: u64, server: &Address, start: &str, log: &Path) -> Child {
     let container = &job["spec"]["template"]["spec"]["containers"][0];
-    assert_eq!(container["command"][0], "fib-client");
+    assert_eq!(container["command"][0], "/fib-client");
     let arguments = container["args"].as_array().unwrap().iter().map(|it| it.as_str().unwrap());
     let arguments: Vec<_> = arguments
         .map(|it| it.replace("$(JOB_COMPLETION_INDEX)", &index.to_string()))
