@@ -153,6 +153,7 @@ impl Prometheus {
         command.arg(format!("--storage.tsdb.path={}", folder.join("data").display()));
         command.arg(format!("--web.listen-address={address}"));
         let Ok(process) = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() else {
+            fs::remove_dir_all(folder).unwrap();
             skip("prometheus is missing: apt-get install prometheus");
             return None;
         };
