@@ -1,5 +1,7 @@
 //! The tasks and their flags. Their doc comments are the help.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
 /// What developers of fib run.
@@ -42,6 +44,23 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "TEXT,...", value_delimiter = ',', conflicts_with = "record")]
     pub(crate) only: Vec<String>,
 
+    /// Where to write the results, after every run [default: a new folder in target/bench]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Let a bench go on that was ended early; one that is complete is shown again
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "only", "seed", "figures", "quick", "full", "smoke"])]
+    pub(crate) resume: Option<PathBuf>,
+
+    /// Say which numbers differ from those of this folder's bench, on the same machine
+    #[arg(long, value_name = "DIR", conflicts_with = "figures")]
+    pub(crate) baseline: Option<PathBuf>,
+
+    /// Fail if a number of fib-server is worse than the baseline's: intervals that do not touch,
+    /// and a difference above the noise and above a quarter
+    #[arg(long, requires = "baseline")]
+    pub(crate) check: bool,
+
     /// Keep the result under bench/record/HOST, and the table in the documents that have one
     #[arg(long, value_name = "HOST")]
     pub(crate) record: Option<String>,
@@ -55,13 +74,13 @@ pub(crate) struct BenchArgs {
 #[derive(Debug, Default, Args)]
 #[group(multiple = false)]
 pub(crate) struct EffortArgs {
-    /// The default: two repetitions of 0.15 s each, 0.3 s for fib(30) and 0.6 s for the canary;
-    /// with --figures three of 0.5 s, and 2 s for the canary. Under two minutes
+    /// The default: the servers that stand for their like, two short repetitions of most scenarios;
+    /// with --figures three of half a second and more. Under two minutes
     #[arg(long)]
     pub(crate) quick: bool,
 
-    /// For tables that are kept: six repetitions of a second each, two for fib(30) and four for
-    /// the canary; with --figures nine of 2 s, and 8 s for the canary. Under half an hour
+    /// For tables that are kept: every server, five repetitions for a fifth of a second and more; it
+    /// says how long that takes. With --figures nine repetitions of two seconds and more
     #[arg(long)]
     pub(crate) full: bool,
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
+use xshell::{Shell, cmd};
 
 /// The folder that everything here is relative to.
 pub(crate) fn workspace() -> &'static Path {
@@ -13,7 +14,7 @@ pub(crate) fn workspace() -> &'static Path {
 }
 
 /// A program that is not part of a Rust toolchain.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tool {
     pub(crate) program: &'static str,
     /// What installs it on Debian.
@@ -28,17 +29,27 @@ pub(crate) const PYPY: Tool = Tool { program: "pypy3", install: "apt-get install
 pub(crate) const PYTHON: Tool = Tool { program: "python3", install: "apt-get install python3" };
 pub(crate) const REDIS: Tool =
     Tool { program: "redis-server", install: "apt-get install redis-server" };
-pub(crate) const REDIS_BENCHMARK: Tool =
-    Tool { program: "redis-benchmark", install: "apt-get install redis-tools" };
+pub(crate) const MEMCACHED: Tool =
+    Tool { program: "memcached", install: "apt-get install memcached" };
+pub(crate) const UVLOOP: Tool = Tool { program: "uvloop", install: "pip install uvloop" };
 pub(crate) const VALGRIND: Tool = Tool { program: "valgrind", install: "apt-get install valgrind" };
 
 impl Tool {
     /// Where it is, or `None` if it is missing. With `FIB_REQUIRE_TOOLS=1` missing is an error.
     pub(crate) fn find(self) -> Result<Option<PathBuf>> {
         let path = env::var_os("PATH").unwrap_or_default();
-        let found = env::split_paths(&path)
-            .map(|folder| folder.join(self.program))
-            .find(|candidate| candidate.is_file());
+        let mut candidates = env::split_paths(&path).map(|folder| folder.join(self.program));
+        self.required(candidates.find(|candidate| candidate.is_file()))
+    }
+
+    /// Whether Python has a package of this name; as `find` otherwise.
+    pub(crate) fn is_in_python(self, sh: &Shell) -> Result<bool> {
+        let import = format!("import {}", self.program);
+        let found = cmd!(sh, "python3 -c {import}").quiet().ignore_stdout().ignore_stderr().run();
+        Ok(self.required(found.ok())?.is_some())
+    }
+
+    fn required<T>(self, found: Option<T>) -> Result<Option<T>> {
         if found.is_none() && env::var("FIB_REQUIRE_TOOLS").is_ok_and(|value| value == "1") {
             bail!("{} is required by FIB_REQUIRE_TOOLS=1; {}", self.program, self.install);
         }

@@ -1,8 +1,8 @@
 """The Fibonacci service in Python: coroutines on a select loop, and a pool of processes.
 
 As in D. Beazley's "Python Concurrency From the Ground Up": generators yield what they wait for,
-a loop resumes them, a self-pipe wakes it when a process has an answer; a received chunk is a
-request. Every request goes to the pool, as there.
+a loop resumes them, a self-pipe wakes it when a process has an answer. Every request goes to the
+pool, as there; but a request is a line, and all lines of a read are computed at the same time.
 Usage: coroutines.py HOST PORT. It prints where it listens, as fib-server does.
 """
 
@@ -12,11 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from socket import IPPROTO_TCP, TCP_NODELAY, create_server, socketpair
 
-
-def fib(n):
-    if n <= 2:
-        return 1
-    return fib(n - 1) + fib(n - 2)
+from fib import Lines, answer
 
 
 class Loop:
@@ -64,33 +60,38 @@ def accept(loop, pool, server):
     while True:
         yield EVENT_READ, server
         client, _ = server.accept()
+        client.setblocking(False)
         client.setsockopt(IPPROTO_TCP, TCP_NODELAY, True)
         loop.spawn(talk(pool, client))
 
 
 def talk(pool, client):
+    lines = Lines()
     with client:
-        while True:
-            yield EVENT_READ, client
-            try:
-                chunk = client.recv(100)
-                if not chunk:
+        try:
+            while not lines.is_too_long():
+                yield EVENT_READ, client
+                received = client.recv(65536)
+                if not received:
                     return
-                future = pool.submit(fib, int(chunk))
-            except (OSError, ValueError):
-                return  # the client is gone, or sent no number
-            yield "future", future
-            yield EVENT_WRITE, client
-            try:
-                client.sendall(b"%d\n" % future.result())
-            except OSError:
-                return
+                futures = [pool.submit(answer, line) for line in lines.cut(received)]
+                replies = []
+                for future in futures:
+                    if not future.done():
+                        yield "future", future
+                    replies.append(future.result())
+                unsent = memoryview(b"".join(replies))
+                while unsent:
+                    yield EVENT_WRITE, client
+                    unsent = unsent[client.send(unsent) :]
+        except OSError:
+            pass  # the client is gone
 
 
 def serve(host, port):
     with ProcessPoolExecutor() as pool:
-        pool.submit(fib, 1).result()  # its processes exist before clients do
-        server = create_server((host, port), backlog=128)
+        pool.submit(answer, b"1").result()  # its processes exist before clients do
+        server = create_server((host, port), backlog=1024)
         print("listening on %s:%d" % server.getsockname()[:2], flush=True)
         loop = Loop()
         loop.spawn(accept(loop, pool, server))

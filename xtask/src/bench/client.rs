@@ -1,16 +1,15 @@
-//! Programs that make a load: ours, and Redis' own for Redis.
+//! Programs that make a load: ours, and a plain one for servers that have no Fibonacci numbers.
 
 use std::{
     path::Path,
     process::{Command, Stdio},
-    time::Duration,
 };
 
 use anyhow::{Context, Result};
 use fib_client::report::Report;
 
 use crate::{
-    bench::{redis, scenario::Load},
+    bench::{found::Found, reference, run::Span, scenario::Load},
     build::Programs,
     peers::Peer,
 };
@@ -19,37 +18,58 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Client<'a> {
     FibClient(&'a Path),
-    RedisBenchmark,
+    /// A program that sends this line over and over.
+    Plain(&'a Path, &'static str),
 }
 
 impl<'a> Client<'a> {
-    pub(super) fn of(peer: &Peer, programs: &'a Programs) -> Self {
-        if peer.is_redis() { Self::RedisBenchmark } else { Self::FibClient(&programs.client) }
+    pub(super) fn of(peer: &'a Peer, programs: &'a Programs) -> Self {
+        match peer.line() {
+            Some((program, line)) => Self::Plain(program, line),
+            None => Self::FibClient(&programs.client),
+        }
     }
 
     /// Makes a load, for so long unless it is one of so many requests.
-    pub(super) fn load(self, address: &str, load: &Load, duration: Duration) -> Result<Report> {
+    pub(super) fn load(self, address: &str, load: &Load, span: Span) -> Result<Found> {
         match self {
-            Self::FibClient(program) => perf(program, address, load, duration),
-            Self::RedisBenchmark => redis::load(address, load, duration),
+            Self::FibClient(program) => perf(program, address, load, span),
+            Self::Plain(program, line) => reference::load(program, address, line, load, span),
         }
     }
 }
 
-fn perf(program: &Path, address: &str, load: &Load, duration: Duration) -> Result<Report> {
+fn perf(program: &Path, address: &str, load: &Load, span: Span) -> Result<Found> {
     let mut client = Command::new(program);
-    client.args(["perf", "--server", address, "--json", "-", "--mix", load.mix]);
-    client.args(["--connections", &load.connections.to_string()]);
-    client.args(["--depth", &load.depth.to_string(), "--threads", &load.threads.to_string()]);
-    client.args(["--busy-poll", &format!("{}us", load.busy_poll.as_micros())]);
-    match load.requests {
-        Some(requests) => client.args(["--requests", &requests.to_string()]),
-        None => client.args(["--duration", &format!("{}ms", duration.as_millis())]),
-    };
-    // Loads beside each other begin and end when the scenario says.
-    client.args(["--warm-up", "0s", "--drain", "0s"]);
+    client.args(["perf", "--server", address, "--json", "-"]);
+    client.args(flags(load, span));
     let output = client.stderr(Stdio::null()).output().context("running fib-client")?;
     let report: Report = serde_json::from_slice(&output.stdout)
         .with_context(|| format!("fib-client ended with {} and no report", output.status))?;
-    Ok(report.shortened())
+    Ok(Found::of(report, load.keeps_samples))
+}
+
+/// What makes `fib-client perf` make this load, as one types it.
+pub(super) fn flags(load: &Load, span: Span) -> Vec<String> {
+    let Load { mix, connections, depth, threads, busy_poll, .. } = load;
+    let mut flags = vec![
+        format!("--mix={mix}"),
+        format!("--connections={connections}"),
+        format!("--depth={depth}"),
+        format!("--threads={threads}"),
+        format!("--busy-poll={}us", busy_poll.as_micros()),
+        format!("--warm-up={}ms", span.warm_up.as_millis()),
+        format!("--drain={}ms", load.drain.as_millis()),
+    ];
+    flags.push(match load.requests {
+        Some(requests) => format!("--requests={requests}"),
+        None => format!("--duration={}ms", span.measured.as_millis()),
+    });
+    if let Some(rate) = span.rate_per_s {
+        flags.extend([format!("--rate={rate:.1}"), "--arrivals=poisson".to_owned()]);
+    }
+    if let Some(requests) = load.renewed_after {
+        flags.push(format!("--reconnect=every={requests}"));
+    }
+    flags
 }

@@ -1,58 +1,82 @@
-//! Where the result of a bench goes: report files, and for those worth it, the repository.
+//! Where the result of a bench goes: files beside its raw results, and for those worth it, the
+//! repository.
 
 use std::{
-    fmt::Write,
-    fs,
+    fmt::Write as _,
+    fs::{self, File},
+    io::Write as _,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, ensure};
+use flate2::{Compression, GzBuilder};
 use xshell::{Shell, cmd};
 
 use crate::{
-    bench::{record::Record, sheet::Sheet},
-    build::target_folder,
+    bench::{
+        record::{Head, Record},
+        sheet::Place,
+    },
     tools::{say, workspace},
 };
 
-/// Writes the report files where everything goes that can be made again.
-pub(super) fn write(record: &Record, sheet: &Sheet) -> Result<PathBuf> {
-    let folder = target_folder().join("bench");
-    fs::create_dir_all(&folder)?;
-    write_as(record, &folder, sheet.name)?;
-    fs::write(folder.join(format!("{}.md", sheet.name)), sheet.markdown(record))?;
-    Ok(folder)
+/// All numbers that are shown.
+pub(super) const SUMMARY: &str = "summary.json";
+
+/// A document of a bench: the end of its name, and its text.
+pub(super) type Document = (&'static str, String);
+
+/// Writes them beside the raw results.
+pub(super) fn write(folder: &Path, documents: &[Document]) -> Result<()> {
+    for (name, text) in documents {
+        fs::write(folder.join(name), text).with_context(|| format!("writing {name}"))?;
+    }
+    Ok(())
 }
 
-/// Keeps the result with the sources: raw data, machine facts, and the table in its documents.
-pub(super) fn keep(record: &Record, sheet: &Sheet, sh: &Shell, host: &str) -> Result<()> {
+/// Keeps the result with the sources: the documents, the raw data, the machine's facts, and the
+/// tables in the documents that have them.
+pub(super) fn keep(
+    record: &Record,
+    documents: &[Document],
+    places: &[Place],
+    sh: &Shell,
+    host: &str,
+) -> Result<()> {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
     ensure!(host.chars().all(plain), "--record {host}: letters, digits, - _ . only");
     let folder = workspace().join("bench/record").join(host);
     fs::create_dir_all(&folder)?;
-    write_as(record, &folder, &format!("{}-{}", record.date, sheet.name))?;
-    for document in sheet.documents {
-        let place = workspace().join(document);
-        replace_between_markers(&place, sheet.name, &sheet.markdown(record))?;
+    let kind = if record.head.figures { "figures" } else { "bench" };
+    let named = |end: &str| folder.join(format!("{}-{kind}{end}", record.head.date));
+    for (name, text) in documents {
+        let end = if *name == SUMMARY { ".json" } else { &name[name.rfind('.').unwrap_or(0)..] };
+        fs::write(named(end), text)?;
     }
-    for excerpt in &sheet.excerpts {
-        let place = workspace().join(excerpt.document);
-        replace_between_markers(&place, &excerpt.name, &excerpt.markdown())?;
+    fs::write(named(".txt"), facts(&record.head))?;
+    write_raw(record, &named(".jsonl.gz"))?;
+    for Place { document, name, markdown } in places {
+        replace_between_markers(&workspace().join(document), name, markdown)?;
     }
     cmd!(sh, "git status --short -- bench README.md docs").quiet().run()?;
     say(&format!("kept: {}", folder.display()));
     Ok(())
 }
 
-fn write_as(record: &Record, folder: &Path, name: &str) -> Result<()> {
-    let json = serde_json::to_string_pretty(record)?;
-    fs::write(folder.join(format!("{name}.json")), json + "\n")?;
-    fs::write(folder.join(format!("{name}.txt")), facts(record))?;
+/// What is known before, and then each run, a line each: hundreds of thousands of numbers.
+fn write_raw(record: &Record, path: &PathBuf) -> Result<()> {
+    // Nothing of the day or the place: the same results are the same file.
+    let mut file = GzBuilder::new().write(File::create(path)?, Compression::best());
+    writeln!(file, "{}", serde_json::to_string(&record.head)?)?;
+    for cell in &record.cells {
+        writeln!(file, "{}", serde_json::to_string(cell)?)?;
+    }
+    file.finish()?;
     Ok(())
 }
 
-fn facts(record: &Record) -> String {
-    let Record { date, budget, seed, machine, .. } = record;
+fn facts(head: &Head) -> String {
+    let Head { date, budget, seed, machine, .. } = head;
     let mut text =
         format!("{:14} {date}\n{:14} {budget}\n{:14} {seed}\n", "date", "budget", "seed");
     for (name, value) in machine {

@@ -7,7 +7,7 @@ use xshell::{Shell, cmd};
 
 use crate::{
     peers::version_of,
-    tools::{GCC, GO, PYPY, PYTHON, REDIS, Tool},
+    tools::{GCC, GO, MEMCACHED, PYPY, PYTHON, REDIS, Tool},
 };
 
 /// Facts in the order in which people ask for them.
@@ -26,6 +26,7 @@ pub(super) fn facts(sh: &Shell) -> Vec<(String, String)> {
         (PYPY, "--version"),
         (GCC, "--version"),
         (REDIS, "--version"),
+        (MEMCACHED, "--version"),
     ];
     facts.extend(tools.map(|(tool, flag)| (tool.program.to_owned(), version(sh, tool, flag))));
     facts

@@ -6,13 +6,17 @@ use anyhow::Result;
 use fastrand::Rng;
 
 use crate::{
-    bench::{record::Participant, run::Run, scenario::Scenario},
+    bench::{
+        record::{Excuse, Head, Participant},
+        run::Run,
+        scenario::Scenario,
+    },
     flags::{BenchArgs, EffortArgs},
     peers::Peer,
 };
 
 /// How much of the developer's time a bench takes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effort {
     Smoke,
     Quick,
@@ -34,6 +38,8 @@ pub(super) struct Budget {
 pub(super) struct Plan {
     pub(super) peers: Vec<Peer>,
     pub(super) cases: Vec<Case>,
+    /// What some are not asked for, and why.
+    pub(super) excused: Vec<(Case, &'static str)>,
     pub(super) budget: Budget,
 }
 
@@ -46,7 +52,7 @@ pub(super) struct Case {
 }
 
 /// What a run takes besides its loads: starting the server and the clients, and ending them.
-const OVERHEAD: Duration = Duration::from_millis(30);
+const OVERHEAD: Duration = Duration::from_millis(80);
 
 impl Effort {
     pub(super) const fn of(args: &BenchArgs) -> Self {
@@ -66,15 +72,30 @@ impl Effort {
     }
 }
 
+impl Head {
+    /// As it was asked for.
+    pub(super) fn effort(&self) -> Effort {
+        let all = [Effort::Smoke, Effort::Full];
+        all.into_iter().find(|it| it.name() == self.budget).unwrap_or(Effort::Quick)
+    }
+}
+
 impl Plan {
     /// Learns who can take part, and forgets the cases of those who cannot.
     pub(super) fn call_the_roll(&mut self) -> Result<Vec<Participant>> {
-        let participant = |peer: &Peer| {
-            peer.absence().map(|absence| Participant { name: peer.name.clone(), absence })
-        };
-        let servers: Vec<_> = self.peers.iter().map(participant).collect::<Result<_>>()?;
+        let servers: Vec<_> = self.peers.iter().map(Participant::of).collect::<Result<_>>()?;
         self.cases.retain(|case| servers[case.peer].absence.is_none());
         Ok(servers)
+    }
+
+    /// What some are not asked for, by name.
+    pub(super) fn excuses(&self) -> Vec<Excuse> {
+        let excuse = |(case, why): &(Case, &str)| Excuse {
+            server: self.peers[case.peer].name.clone(),
+            scenario: case.scenario.name.to_owned(),
+            why: (*why).to_owned(),
+        };
+        self.excused.iter().map(excuse).collect()
     }
 
     /// All runs, the repetitions one after the other, each in an order of its own.
@@ -82,13 +103,12 @@ impl Plan {
         let mut rng = Rng::with_seed(seed);
         let mut runs = Vec::new();
         for repetition in 0..self.budget.repetitions {
-            let run = |&Case { peer, scenario }: &Case| {
-                let peer = &self.peers[peer];
-                Run { peer, scenario, repetition }
-            };
-            let mut round: Vec<_> = self.cases.iter().map(run).collect();
+            let mut round: Vec<_> = self.cases.iter().collect();
             rng.shuffle(&mut round);
-            runs.extend(round);
+            runs.extend(round.into_iter().map(|&Case { peer, scenario }| {
+                let (peer, seed) = (&self.peers[peer], rng.u64(..));
+                Run { peer, scenario, repetition, seed }
+            }));
         }
         runs
     }
@@ -101,6 +121,6 @@ pub(super) fn is_wanted(name: &str, only: &[String]) -> bool {
 }
 
 /// About how long these runs take.
-pub(super) fn estimate(runs: &[Run<'_>], budget: Budget) -> Duration {
-    runs.iter().map(|run| run.scenario.estimate(budget.seconds) + OVERHEAD).sum()
+pub(super) fn estimate<'a>(runs: impl Iterator<Item = &'a Run<'a>>, budget: Budget) -> Duration {
+    runs.map(|run| run.scenario.estimate(budget.seconds) + OVERHEAD).sum()
 }

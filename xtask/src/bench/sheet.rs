@@ -1,77 +1,86 @@
 //! A table with what the reader must know to read it, for a terminal and for documents.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 
-use crate::bench::{
-    record::{Participant, Record},
-    steal,
-};
+use crate::bench::record::{Head, Participant};
 
 /// What a bench shows.
 #[derive(Debug)]
 pub(super) struct Sheet {
-    /// The name of its files, and of its place in documents.
-    pub(super) name: &'static str,
-    /// The documents that keep it.
-    pub(super) documents: &'static [&'static str],
-    pub(super) header: &'static [&'static str],
-    pub(super) rows: Vec<Vec<String>>,
-    pub(super) legend: &'static str,
-    pub(super) excerpts: Vec<Excerpt>,
+    pub(super) header: Vec<String>,
+    pub(super) rows: Vec<Vec<Text>>,
+    pub(super) legend: String,
 }
 
-/// Some of it, where a document speaks of nothing else.
+/// What stands in a cell.
+#[derive(Clone, Debug)]
+pub(super) struct Text {
+    pub(super) text: String,
+    /// Not to be told from the default's.
+    pub(super) is_faint: bool,
+}
+
+/// Where a document keeps a table.
 #[derive(Debug)]
-pub(super) struct Excerpt {
+pub(super) struct Place {
     pub(super) document: &'static str,
-    /// The name of its place there.
+    /// The name between whose marks it stands.
     pub(super) name: String,
-    pub(super) header: Vec<&'static str>,
-    pub(super) rows: Vec<Vec<String>>,
+    pub(super) markdown: String,
+}
+
+impl<T: Into<String>> From<T> for Text {
+    fn from(text: T) -> Self {
+        Self { text: text.into(), is_faint: false }
+    }
 }
 
 impl Sheet {
     #[expect(clippy::print_stdout, reason = "the table is the task's result")]
-    pub(super) fn print(&self, record: &Record) {
-        let mut table = table(presets::UTF8_FULL_CONDENSED, self.header, &self.rows);
+    pub(super) fn print(&self) {
+        let mut table = self.table(presets::UTF8_FULL_CONDENSED, |text| {
+            let cell = Cell::new(&text.text);
+            if text.is_faint { cell.fg(Color::DarkGrey) } else { cell }
+        });
         table.set_content_arrangement(ContentArrangement::Dynamic);
-        println!("{table}\n{}{}\n\n{}.", absences(record), self.legend, steal::told(record));
+        println!("{table}\n{}\n", self.legend);
     }
 
-    /// The same in Markdown, with the machine that it is true of.
-    pub(super) fn markdown(&self, record: &Record) -> String {
-        let table = table(presets::ASCII_MARKDOWN, self.header, &self.rows);
-        let absences = absences(record);
-        format!("{table}\n\n{absences}{}\n\n{}\n", self.legend, circumstances(record))
-    }
-}
-
-impl Excerpt {
+    /// The same in Markdown, which has no colours.
     pub(super) fn markdown(&self) -> String {
-        format!("{}\n", table(presets::ASCII_MARKDOWN, &self.header, &self.rows))
+        let table = self.table(presets::ASCII_MARKDOWN, |text| {
+            let sign = if text.is_faint { "≈ " } else { "" };
+            Cell::new(format!("{sign}{}", text.text))
+        });
+        let legend =
+            if self.legend.is_empty() { String::new() } else { format!("\n{}\n", self.legend) };
+        format!("{table}\n{legend}")
+    }
+
+    fn table(&self, preset: &str, cell: impl Fn(&Text) -> Cell) -> Table {
+        let mut table = Table::new();
+        let rows = self.rows.iter().map(|row| row.iter().map(&cell).collect::<Vec<_>>());
+        table.load_preset(preset).set_header(&self.header).add_rows(rows);
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        table
     }
 }
 
-fn table(preset: &str, header: &[&str], rows: &[Vec<String>]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(preset).set_header(header).add_rows(rows);
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
+/// Why some could not take part, a sentence each.
+pub(super) fn absences(servers: &[Participant]) -> String {
+    let absent = |it: &Participant| Some(format!("{}: {}.\n", it.name, it.absence.as_ref()?));
+    servers.iter().filter_map(absent).collect()
 }
 
-/// Why some could not take part, a paragraph each.
-fn absences(record: &Record) -> String {
-    let absent = |it: &Participant| Some(format!("{}: {}.\n\n", it.name, it.absence.as_ref()?));
-    record.servers.iter().filter_map(absent).collect()
-}
-
-/// The day, the effort, the machine, and what its host did to the runs.
-fn circumstances(record: &Record) -> String {
-    let fact = |name| record.machine.iter().find(|(it, _)| it == name).map_or("?", |it| &it.1);
+/// The day, the effort and the machine.
+pub(super) fn circumstances(head: &Head, disturbance: &str) -> String {
+    let fact = |name| head.machine.iter().find(|(it, _)| it == name).map_or("?", |it| &it.1);
     let kernel = format!("Linux {}", fact("kernel"));
-    let programs = ["rustc", "gcc", "go", "python3", "pypy3", "redis-server"].map(fact);
+    let programs =
+        ["rustc", "gcc", "go", "python3", "pypy3", "redis-server", "memcached"].map(fact);
     let machine = [&[fact("CPU"), &kernel][..], &programs].concat().join("; ");
-    format!("{}, {} budget; {machine}; {}.", record.date, record.budget, steal::told(record))
+    let Head { date, budget, repetitions, .. } = head;
+    format!("{date}, {budget} budget, {repetitions} repetitions; {machine}; {disturbance}.")
 }

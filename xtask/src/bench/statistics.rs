@@ -22,8 +22,17 @@ impl Values {
         }
     }
 
+    /// The smallest and the largest.
+    pub(super) fn range(&self) -> Option<(f64, f64)> {
+        Some((*self.0.first()?, *self.0.last()?))
+    }
+
+    pub(super) fn as_slice(&self) -> &[f64] {
+        &self.0
+    }
+
     /// The median alone.
-    pub(super) fn told(&self, decimals: usize) -> String {
+    fn told(&self, decimals: usize) -> String {
         self.median().map_or_else(|| "n/a".to_owned(), |median| number(median, decimals))
     }
 
@@ -44,6 +53,14 @@ impl From<Vec<f64>> for Values {
         values.sort_by(f64::total_cmp);
         Self(values)
     }
+}
+
+/// Of so many independent values, in how many cases of a hundred the true median lies between the
+/// smallest and the largest: it does unless all lie on the same side of it, and each value lies on
+/// either side with the same chance, whatever the distribution.
+pub(super) fn coverage_percent(values: usize) -> f64 {
+    let exponent = i32::try_from(values).unwrap_or(i32::MAX);
+    100.0 * (1.0 - 2.0 * 0.5_f64.powi(exponent)).max(0.0)
 }
 
 /// Thousands are told apart by a comma.
@@ -76,5 +93,11 @@ mod tests {
         let told = [&[][..], &[3.0], &[1.0, 9.0], &[1.0, 2.0, 9.0]]
             .map(|values| Values(values.to_vec()).told_with_spread(1));
         assert_eq!(told, ["n/a", "3.0", "5.0 ±4.0", "2.0 ±4.0"]);
+    }
+
+    #[test]
+    fn more_values_cover_the_median_more_surely() {
+        let told = [0, 1, 2, 5].map(|values| number(coverage_percent(values), 2));
+        assert_eq!(told, ["0.00", "0.00", "50.00", "93.75"]);
     }
 }

@@ -8,7 +8,20 @@ use super::{
     Side::{self, C, Go, Ours, Redis},
     metric,
 };
-use crate::bench::scenario::{CANARY, LOAD, LONG, Load, ONE_CLIENT, Scenario, Step, THREE_CLIENTS};
+use crate::bench::scenario::{BESIDE_FOUR, LOAD as POLLING, Load, PERF1, SCENARIO, Scenario, Step};
+
+/// A client that sleeps until a reply is there.
+const LOAD: Load = Load { busy_poll: Duration::ZERO, ..POLLING };
+
+/// One connection asks fib(1) over and over.
+const ONE_CLIENT: Scenario = Scenario { name: "1 client", steps: &[Step::Load(LOAD)], ..SCENARIO };
+
+/// Three do.
+const THREE_CLIENTS: Scenario = Scenario {
+    name: "3 clients",
+    steps: &[Step::Load(Load { connections: 3, ..LOAD })],
+    ..SCENARIO
+};
 
 /// As it comes.
 const DEFAULT: Side = Ours("");
@@ -26,14 +39,14 @@ const MANY: Load = Load { threads: 2, ..LOAD };
 /// A client that does not sleep either, so that the server's wake-up is the only one to be seen.
 const POLLING_CLIENT: Scenario = Scenario {
     name: "1 client that polls",
-    steps: &[Step::Loads(&[Load { busy_poll: Duration::from_micros(200), ..LOAD }])],
-    weight: 1,
+    steps: &[Step::Load(Load { busy_poll: Duration::from_micros(200), ..LOAD })],
+    ..SCENARIO
 };
 
 const ALONE: Scenario = Scenario {
     name: "fib(40)",
-    steps: &[Step::Loads(&[Load { mix: "40", requests: Some(5), ..LOAD }])],
-    weight: 1,
+    steps: &[Step::Load(Load { mix: "40", requests: Some(5), ..LOAD })],
+    ..SCENARIO
 };
 
 const SHORT: Load = Load { name: "alone", mix: "25", requests: Some(1_000), ..LOAD };
@@ -45,58 +58,58 @@ pub(super) const HEAD_START: Duration = Duration::from_millis(100);
 const QUEUE: Scenario = Scenario {
     name: "fib(25) behind 32 × fib(38)",
     steps: &[
-        Step::Loads(&[SHORT]),
-        Step::Loads(&[
+        Step::Load(SHORT),
+        Step::Beside(&[
             Load { name: "long", mix: "38", connections: 32, requests: Some(32), ..LOAD },
             Load { name: "beside", after: HEAD_START, ..SHORT },
         ]),
     ],
-    weight: 1,
+    ..SCENARIO
 };
 
 /// 448 connections ask once and all together, in the same order for everybody.
 const BATCH: Scenario = Scenario {
     name: "448 at once: fib(27), fib(32), fib(36) as 50 : 5 : 1",
     steps: &[
-        Step::Loads(&[Load { name: "alone", mix: "27,32,36", requests: Some(60), ..LOAD }]),
-        Step::Loads(&[Load {
+        Step::Load(Load { name: "alone", mix: "27,32,36", requests: Some(60), ..LOAD }),
+        Step::Load(Load {
             name: "batch",
             mix: "27=50,32=5,36=1",
             connections: 448,
             requests: Some(448),
             ..LOAD
-        }]),
+        }),
     ],
-    weight: 1,
+    ..SCENARIO
 };
 
 const SIXTY_FOUR_CLIENTS: Scenario = Scenario {
     name: "64 clients",
-    steps: &[Step::Loads(&[Load { connections: 64, ..MANY }])],
-    weight: 1,
+    steps: &[Step::Load(Load { connections: 64, ..MANY })],
+    ..SCENARIO
 };
 
 const PIPELINE: Scenario = Scenario {
     name: "16 clients, each 512 deep",
-    steps: &[Step::Loads(&[Load { connections: 16, depth: 512, ..MANY }])],
-    weight: 1,
+    steps: &[Step::Load(Load { connections: 16, depth: 512, ..MANY })],
+    ..SCENARIO
 };
 
 const IDLE: Scenario = Scenario {
     name: "64 clients beside 10,000 idle ones",
     steps: &[
-        Step::Loads(&[Load { name: "alone", connections: 64, ..MANY }]),
+        Step::Load(Load { name: "alone", connections: 64, ..MANY }),
         Step::Idle(10_000),
-        Step::Loads(&[Load { name: "beside", connections: 64, ..MANY }]),
+        Step::Load(Load { name: "beside", connections: 64, ..MANY }),
     ],
-    weight: 1,
+    ..SCENARIO
 };
 
 const RESETS: Scenario =
-    Scenario { name: "resets in mid fib(45)", steps: &[Step::Resets(1_000)], weight: 1 };
+    Scenario { name: "resets in mid fib(45)", steps: &[Step::Resets(1_000)], ..SCENARIO };
 
 const HALF_CLOSES: Scenario =
-    Scenario { name: "half-closes", steps: &[Step::HalfCloses(10_000)], weight: 1 };
+    Scenario { name: "half-closes", steps: &[Step::HalfCloses(10_000)], ..SCENARIO };
 
 /// Who shall answer a client that has sent all it wanted.
 const EVERYBODY: [Side; 8] = [
@@ -122,12 +135,12 @@ const FRUGAL: [Side; 5] = [
 /// All of them, in the order of the table.
 pub(super) fn all() -> Vec<Figure> {
     let mut figures = vec![
-        Figure::new(&CANARY, metric::CANARY_P99_9, DEFAULT, AtMost(1.0 / 200.0)).against(Go),
-        Figure::new(&CANARY, metric::CANARY_P99_9, DEFAULT, AtMost(200.0)),
-        Figure::new(&CANARY, metric::CANARY_RATE, DEFAULT, AtLeast(5.0)).against(Go),
-        Figure::new(&CANARY, metric::LONG_RATE, DEFAULT, AtLeast(1.5)).against(Go),
+        Figure::new(&BESIDE_FOUR, metric::CANARY_P99_9, DEFAULT, AtMost(1.0 / 200.0)).against(Go),
+        Figure::new(&BESIDE_FOUR, metric::CANARY_P99_9, DEFAULT, AtMost(200.0)),
+        Figure::new(&BESIDE_FOUR, metric::CANARY_RATE, DEFAULT, AtLeast(5.0)).against(Go),
+        Figure::new(&BESIDE_FOUR, metric::LONG_RATE, DEFAULT, AtLeast(1.5)).against(Go),
         Figure::new(&ALONE, metric::MEAN, DEFAULT, AtMost(1.0 / 5.0)).against(Go),
-        Figure::new(&LONG, metric::MEAN, DEFAULT, AtMost(1.0 / 2.0)).against(Go),
+        Figure::new(&PERF1, metric::MEAN, DEFAULT, AtMost(1.0 / 2.0)).against(Go),
         Figure::new(&QUEUE, metric::WAIT_P99, SRPT, AtMost(1_000.0)),
         Figure::new(&QUEUE, metric::LONG_DONE, SRPT, AtMost(1.05)).against(FIFO),
         Figure::new(&QUEUE, metric::ALL_DONE, SRPT, AtMost(1.05)).against(FIFO),

@@ -1,10 +1,12 @@
 //! Numbers that are read from one run of a scenario.
 
-use fib_client::report::{ClassReport, Latency, Report};
+use fib_client::report::Latency;
 
 use crate::{
     bench::{
+        columns::micros,
         figures::list::HEAD_START,
+        found::{ClassFound, Found},
         record::{Cell, Counters, Endings},
     },
     tools::to_f64,
@@ -21,52 +23,48 @@ pub(super) struct Metric {
 }
 
 pub(super) const RATE: Metric =
-    Metric::new("req/s", 0, |cell| Some(report(cell, "load")?.rate_per_s));
+    Metric::new("req/s", 0, |cell| Some(found(cell, "load")?.rate_per_s));
 
 pub(super) const MEAN: Metric =
-    Metric::new("mean ms", 2, |cell| Some(report(cell, "load")?.latency.response.mean_ns? / 1e6));
+    Metric::new("mean ms", 2, |cell| Some(found(cell, "load")?.response.mean_ns? / 1e6));
 
 pub(super) const P99_9: Metric = Metric {
-    floor: |cell| known_tail(&report(cell, "load")?.latency.response),
-    ..Metric::new("p99.9 µs", 0, |cell| micros(report(cell, "load")?.latency.response.p99_9_ns))
+    floor: |cell| known_tail(&found(cell, "load")?.response),
+    ..Metric::new("p99.9 µs", 0, |cell| micros(found(cell, "load")?.response.p99_9_ns))
 };
 
 pub(super) const CANARY_P99_9: Metric = Metric {
-    floor: |cell| known_tail(&report(cell, "canary")?.latency.response),
-    ..Metric::new("canary p99.9 µs", 0, |cell| {
-        micros(report(cell, "canary")?.latency.response.p99_9_ns)
-    })
+    floor: |cell| known_tail(&found(cell, "canary")?.response),
+    ..Metric::new("canary p99.9 µs", 0, |cell| micros(found(cell, "canary")?.response.p99_9_ns))
 };
 
 pub(super) const CANARY_RATE: Metric =
-    Metric::new("canary req/s", 0, |cell| Some(report(cell, "canary")?.rate_per_s));
+    Metric::new("canary req/s", 0, |cell| Some(found(cell, "canary")?.rate_per_s));
 
 pub(super) const LONG_RATE: Metric =
-    Metric::new("long/s", 1, |cell| Some(report(cell, "long")?.rate_per_s));
+    Metric::new("long/s", 1, |cell| Some(found(cell, "long")?.rate_per_s));
 
 /// How long the last of the long requests took.
 pub(super) const LONG_DONE: Metric =
-    Metric::new("all long done, s", 3, |cell| Some(report(cell, "long")?.elapsed_s));
+    Metric::new("all long done, s", 3, |cell| Some(found(cell, "long")?.elapsed_s));
 
 /// How long everything took, the short requests too.
 pub(super) const ALL_DONE: Metric = Metric::new("everything done, s", 3, |cell| {
-    let (long, beside) = (report(cell, "long")?, report(cell, "beside")?);
+    let (long, beside) = (found(cell, "long")?, found(cell, "beside")?);
     Some(long.elapsed_s.max(HEAD_START.as_secs_f64() + beside.elapsed_s))
 });
 
 /// What long requests add to the latency of short ones.
 pub(super) const WAIT_P99: Metric = Metric::new("p99 minus p99 alone, µs", 0, |cell| {
-    let p99 = |name| micros(report(cell, name)?.latency.response.p99_ns);
+    let p99 = |name| micros(found(cell, name)?.response.p99_ns);
     Some(p99("beside")? - p99("alone")?)
 });
 
 /// How many times longer a request took than it takes alone: the mean over all requests.
 pub(super) const SLOWDOWN: Metric = Metric::new("mean slowdown", 2, |cell| {
-    let (alone, batch) = (report(cell, "alone")?, report(cell, "batch")?);
-    let of_class = |class: &ClassReport| {
-        let mean = |report: &Report| {
-            report.classes.iter().find(|it| it.n == class.n)?.latency.response.mean_ns
-        };
+    let (alone, batch) = (found(cell, "alone")?, found(cell, "batch")?);
+    let of_class = |class: &ClassFound| {
+        let mean = |found: &Found| found.classes.iter().find(|it| it.n == class.n)?.mean_ns;
         Some(to_f64(class.replies) * mean(batch)? / mean(alone)?)
     };
     let sum: Option<f64> = batch.classes.iter().map(of_class).sum();
@@ -82,7 +80,7 @@ pub(super) const IDLE_KIB: Metric = Metric::new("KiB an idle connection", 2, |ce
 
 /// How much of its rate a load keeps beside others.
 pub(super) const KEPT_RATE: Metric = Metric::new("% of the rate without", 1, |cell| {
-    Some(100.0 * report(cell, "beside")?.rate_per_s / report(cell, "alone")?.rate_per_s)
+    Some(100.0 * found(cell, "beside")?.rate_per_s / found(cell, "alone")?.rate_per_s)
 });
 
 pub(super) const RESET_MS: Metric =
@@ -118,12 +116,8 @@ impl Metric {
     }
 }
 
-fn report<'a>(cell: &'a Cell, load: &str) -> Option<&'a Report> {
-    cell.reports.get(load)
-}
-
-fn micros(nanos: Option<u64>) -> Option<f64> {
-    nanos.map(|nanos| to_f64(nanos) / 1e3)
+fn found<'a>(cell: &'a Cell, load: &str) -> Option<&'a Found> {
+    cell.found(load)
 }
 
 /// The highest percentile up to 99.9 that has enough samples: the 99.9th is not below it.

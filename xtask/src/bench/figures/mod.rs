@@ -12,14 +12,15 @@ use xshell::Shell;
 use self::metric::Metric;
 use crate::{
     bench::{
+        Shown,
         plan::{Budget, Case, Effort, Plan, is_wanted},
         record::{Cell, Record},
         scenario::Scenario,
-        sheet::Sheet,
+        sheet::{Place, Sheet, absences, circumstances},
         statistics::{Values, number},
+        steal,
     },
     build::Programs,
-    flags::BenchArgs,
     peers::{self, Peer},
 };
 
@@ -66,9 +67,14 @@ enum Relation {
 }
 
 /// Each side of the wanted figures, and the scenarios in which it has one.
-pub(super) fn plan(sh: &Shell, programs: &Programs, args: &BenchArgs) -> Result<Plan> {
+pub(super) fn plan(
+    sh: &Shell,
+    programs: &Programs,
+    effort: Effort,
+    only: &[String],
+) -> Result<Plan> {
     let (mut sides, mut cases) = (Vec::new(), Vec::<Case>::new());
-    for figure in wanted(&args.only) {
+    for figure in wanted(only) {
         for side in figure.sides() {
             let peer = sides.iter().position(|it| *it == side).unwrap_or(sides.len());
             if peer == sides.len() {
@@ -81,23 +87,31 @@ pub(super) fn plan(sh: &Shell, programs: &Programs, args: &BenchArgs) -> Result<
         }
     }
     let peers = sides.into_iter().map(|side| side.peer(sh, programs)).collect::<Result<_>>()?;
-    let budget = match Effort::of(args) {
+    let budget = match effort {
         Effort::Smoke => Budget { repetitions: 1, seconds: 0.1, retries: 0 },
         Effort::Quick => Budget { repetitions: 3, seconds: 0.5, retries: 1 },
         Effort::Full => Budget { repetitions: 9, seconds: 2.0, retries: 3 },
     };
-    Ok(Plan { peers, cases, budget })
+    Ok(Plan { peers, cases, excused: Vec::new(), budget })
 }
 
 /// A row for each wanted figure.
-pub(super) fn sheet(record: &Record, args: &BenchArgs) -> Sheet {
-    Sheet {
-        name: "figures",
-        documents: &["docs/benchmarks.md"],
-        header: &HEADER,
-        rows: wanted(&args.only).map(|figure| figure.row(record)).collect(),
-        legend: LEGEND,
-        excerpts: Vec::new(),
+pub(super) fn show(record: &Record) -> Shown {
+    let figures = wanted(&record.head.only);
+    let sheet = Sheet {
+        header: HEADER.map(str::to_owned).into(),
+        rows: figures
+            .map(|figure| figure.row(record).into_iter().map(Into::into).collect())
+            .collect(),
+        legend: format!("{}{LEGEND}", absences(&record.head.servers)),
+    };
+    sheet.print();
+    let circumstances = circumstances(&record.head, &steal::told(record));
+    let markdown = format!("{}\n{circumstances}\n", sheet.markdown());
+    let (document, name) = ("docs/benchmarks.md", "figures".to_owned());
+    Shown {
+        documents: vec![("report.md", markdown.clone())],
+        places: vec![Place { document, name, markdown }],
     }
 }
 
@@ -196,21 +210,22 @@ impl Side {
         match self {
             Self::Ours(flags) => format!("fib-server {flags}").trim_end().to_owned(),
             Self::C => peers::C_THREADS.to_owned(),
-            Self::Go => peers::GOROUTINES.to_owned(),
-            Self::Redis => peers::REDIS_PING.to_owned(),
+            Self::Go => "Go, goroutines".to_owned(),
+            Self::Redis => "Redis, PING".to_owned(),
         }
     }
 
     fn peer(self, sh: &Shell, programs: &Programs) -> Result<Peer> {
-        match self {
+        let peer = match self {
             Self::Ours(flags) => {
                 let flags: Vec<_> = flags.split_whitespace().collect();
-                Ok(peers::fib_server(programs, self.name(), &flags))
+                return Ok(peers::fib_server(&programs.server, self.name(), &flags));
             }
-            Self::C => peers::c(sh),
-            Self::Go => peers::go(sh),
-            Self::Redis => peers::redis(),
-        }
+            Self::C => peers::c_threads(sh),
+            Self::Go => peers::goroutines(sh),
+            Self::Redis => peers::redis(sh),
+        };
+        Ok(peer?.named(self.name()))
     }
 }
 
