@@ -54,8 +54,20 @@ enum Start {
     Missing(Tool),
 }
 
+/// Who wrote a server, or in which language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Family {
+    Fib,
+    C,
+    Go,
+    PyPy,
+    Python,
+    Reference,
+}
+
 /// Why a server cannot take part.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Absence {
     /// The machine lacks a program.

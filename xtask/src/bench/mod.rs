@@ -9,6 +9,8 @@ mod figures;
 mod files;
 mod idle;
 mod machine;
+#[cfg_attr(not(test), expect(dead_code, reason = "the bench is about to write it"))]
+mod page;
 mod plan;
 mod record;
 mod redis;
@@ -17,6 +19,8 @@ mod scenario;
 mod sheet;
 mod statistics;
 mod steal;
+#[cfg_attr(not(test), expect(dead_code, reason = "the bench is about to compute it"))]
+mod summary;
 mod table;
 
 use std::time::{SystemTime, UNIX_EPOCH};
