@@ -3,6 +3,7 @@
 //! [`Connection`] is a client as a program uses it: it asks, pipelines, and gives up in time.
 //! [`load`] makes many requests and measures their replies; [`report`] tells what they say;
 //! [`study`] answers questions that take several loads. [`host`] tells what else the machine did.
+//! [`page`] is what its reports are made of for a browser.
 //!
 //! # Example
 //!
@@ -23,6 +24,7 @@ mod connection;
 mod dial;
 pub mod host;
 pub mod load;
+pub mod page;
 pub mod report;
 pub mod study;
 

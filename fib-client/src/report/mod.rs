@@ -1,7 +1,6 @@
 //! What a load's outcome says: as a document for programs, and in words for people.
 
 mod audit;
-mod chart;
 mod compare;
 mod document;
 mod encoded;

@@ -5,7 +5,7 @@ use xshell::Shell;
 
 use crate::{
     bench::{
-        Shown, files,
+        Shown, files, page,
         plan::{Budget, Case, Effort, Plan, is_wanted},
         record::Record,
         scenario::{IDLE, PIPELINED, Scenario, matrix},
@@ -67,7 +67,11 @@ pub(super) fn show(record: &Record) -> Shown {
     tables::print(record, &summary);
     let json = serde_json::to_string_pretty(&summary).expect("a summary can be written");
     Shown {
-        documents: vec![(files::SUMMARY, json + "\n"), ("report.md", tables::markdown(&summary))],
+        documents: vec![
+            (files::SUMMARY, json + "\n"),
+            ("report.md", tables::markdown(&summary)),
+            ("report.html", page::page(&summary)),
+        ],
         places: tables::places(record, &summary),
     }
 }

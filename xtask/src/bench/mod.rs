@@ -15,6 +15,7 @@ mod idle;
 mod machine;
 mod matrix;
 mod noise;
+mod page;
 mod plan;
 mod record;
 mod reference;

@@ -4,10 +4,12 @@ use std::fmt::{self, Write as _};
 
 use maud::html;
 
-use crate::report::{
-    Nanos,
-    compare::{Comparison, Difference, Finding},
-    html::page,
+use crate::{
+    page::Page,
+    report::{
+        Nanos,
+        compare::{Comparison, Difference, Finding},
+    },
 };
 
 /// The columns of a finding.
@@ -94,7 +96,7 @@ impl Comparison {
             }
             p.faint { (self.method()) }
         };
-        page("fib: comparison", &body)
+        Page { title: "fib: comparison", body, style: "", script: "" }.to_html()
     }
 
     /// Whether any metric of any side became worse.

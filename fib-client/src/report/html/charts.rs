@@ -3,11 +3,9 @@
 use hdrhistogram::Histogram;
 use maud::{Markup, html};
 
-use crate::report::{
-    Decision, Nanos, Probe, Report, WindowReport,
-    chart::{Axis, Scale, Series, line_chart, short},
-    latency::is_known,
-    to_f64,
+use crate::{
+    page::{Axis, Chart, Scale, Series, short},
+    report::{Decision, Nanos, Probe, Report, WindowReport, latency::is_known, to_f64},
 };
 
 /// How many points there are until half of what is left.
@@ -21,7 +19,7 @@ fn nanos(value: f64) -> String {
 }
 
 fn latency_axis(label: &str, scale: Scale) -> Axis<'_> {
-    Axis { label, scale, tell: &nanos }
+    Axis { label, scale, tell: &nanos, range: None }
 }
 
 /// One row of latencies over percentiles: the further right, the rarer.
@@ -32,14 +30,13 @@ pub(super) fn percentiles(report: &Report) -> Markup {
         ("service", 1, &samples.service),
         ("lag", 2, &samples.lag),
     ];
-    let series =
-        rows.map(|(name, colour, samples)| Series { name, colour, points: curve(samples) });
+    let series = rows.map(|(name, colour, samples)| Series::new(name, colour, curve(samples)));
     let tell = |inverse: f64| format!("p{}", rounded(100.0 * (1.0 - 1.0 / inverse)));
-    let x = Axis { label: "percentile", scale: Scale::Log, tell: &tell };
+    let x = Axis { label: "percentile", scale: Scale::Log, tell: &tell, range: None };
     html! {
         section #percentiles {
             h2 { "How long requests took" }
-            (line_chart("Latency by percentile", &x, &latency_axis("time", Scale::Log), &series))
+            (Chart::new("Latency by percentile", &x, &latency_axis("time", Scale::Log), &series))
             p.faint { "A line ends where fewer than ten samples lie beyond it." }
         }
     }
@@ -77,28 +74,23 @@ pub(super) fn timeline(report: &Report) -> Markup {
     };
     let per_second = |count: u64| to_f64(count) / length_s;
     let seconds = |value: f64| format!("{} s", short(value));
-    let x = Axis { label: "time", scale: Scale::Linear, tell: &seconds };
-    let mut rates = vec![Series {
-        name: "replies",
-        colour: 0,
-        points: points(&|it| Some(per_second(it.replies))),
-    }];
+    let x = Axis { label: "time", scale: Scale::Linear, tell: &seconds, range: None };
+    let mut rates = vec![Series::new("replies", 0, points(&|it| Some(per_second(it.replies))))];
     if report.failures.iter().any(|failure| failure.count > 0) {
-        let points = points(&|it| Some(per_second(it.failures)));
-        rates.push(Series { name: "failures", colour: 3, points });
+        rates.push(Series::new("failures", 3, points(&|it| Some(per_second(it.failures)))));
     }
     let latencies = [
         ("p50", 0, points(&|it| Some(to_f64(it.response.p50_ns?)))),
         ("p99", 1, points(&|it| Some(to_f64(it.response.p99_ns?)))),
         ("max", 2, points(&|it| Some(to_f64(it.response.max_ns?)))),
     ];
-    let latencies = latencies.map(|(name, colour, points)| Series { name, colour, points });
-    let rate = Axis { label: "per second", scale: Scale::Linear, tell: &short };
+    let latencies = latencies.map(|(name, colour, points)| Series::new(name, colour, points));
+    let rate = Axis { label: "per second", scale: Scale::Linear, tell: &short, range: None };
     html! {
         section #timeline {
             h2 { "What happened when" }
-            (line_chart("Rate", &x, &rate, &rates))
-            (line_chart("Response time", &x, &latency_axis("time", Scale::Log), &latencies))
+            (Chart::new("Rate", &x, &rate, &rates))
+            (Chart::new("Response time", &x, &latency_axis("time", Scale::Log), &latencies))
         }
     }
 }
@@ -113,16 +105,16 @@ pub(super) fn search(report: &Report) -> Markup {
     let failed = search.curve.iter().filter(|it| it.decision == Decision::Fail);
     let failed = failed.filter_map(|it| Some((it.offered_per_s, to_f64(it.response.p99_ns?))));
     let series = [
-        Series { name: "p50", colour: 0, points: points(&|it| it.response.p50_ns) },
-        Series { name: "p99", colour: 1, points: points(&|it| it.response.p99_ns) },
-        Series { name: "p99, not met", colour: 3, points: failed.collect() },
+        Series::new("p50", 0, points(&|it| it.response.p50_ns)),
+        Series::new("p99", 1, points(&|it| it.response.p99_ns)),
+        Series::new("p99, not met", 3, failed.collect()),
     ];
-    let x = Axis { label: "requests per second", scale: Scale::Linear, tell: &short };
+    let x = Axis { label: "requests per second", scale: Scale::Linear, tell: &short, range: None };
     let told = |rate: Option<f64>| rate.map_or_else(|| "none".to_owned(), short);
     html! {
         section #search {
             h2 { "The largest rate with " (search.demand) ": " (told(search.maximum_per_s)) }
-            (line_chart("Response time by rate", &x, &latency_axis("time", Scale::Log), &series))
+            (Chart::new("Response time by rate", &x, &latency_axis("time", Scale::Log), &series))
             p.faint { "Knee: " (told(search.knee_per_s)) " reqs/s. " (search.ended) "." }
         }
     }

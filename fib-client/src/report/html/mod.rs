@@ -3,9 +3,12 @@
 mod charts;
 mod tables;
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
-use crate::report::{Nanos, Report, chart::short};
+use crate::{
+    page::{Page, short},
+    report::{Nanos, Report},
+};
 
 impl Report {
     /// As a page for a browser.
@@ -22,9 +25,8 @@ impl Report {
             (tables::failures(self))
             (tables::evidence(self))
             (tables::environment(self))
-            script { (PreEscaped(include_str!("script.js"))) }
         };
-        page(&format!("fib: {}", self.server), &body)
+        Page { title: &format!("fib: {}", self.server), body, style: "", script: "" }.to_html()
     }
 
     fn heading(&self) -> Markup {
@@ -58,30 +60,6 @@ impl Report {
             }
         }
     }
-}
-
-/// Nothing is fetched, whatever the page shows.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
-                      img-src data:";
-
-/// A page with all that it needs.
-pub(super) fn page(title: &str, body: &Markup) -> String {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
-                link rel="icon" href="data:,";
-                title { (title) }
-                style { (PreEscaped(include_str!("style.css"))) }
-            }
-            body { main { (body) } }
-        }
-    };
-    page.into_string()
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use maud::{Markup, html};
 
-use crate::report::{Latency, Nanos, Report, Rows, Verdict};
+use crate::{
+    page,
+    report::{Latency, Nanos, Report, Rows, Verdict},
+};
 
 /// The rows, and what they mean.
 pub(super) fn latencies(report: &Report) -> Markup {
@@ -175,7 +178,7 @@ pub(super) fn environment(report: &Report) -> Markup {
             table { tbody {
                 @for (name, fact) in facts { tr { th { (name) } td.words { (fact) } } }
             } }
-            div.command { code #command { (command.join(" ")) } button type="button" #copy { "Copy" } }
+            (page::command(&command.join(" ")))
         }
     }
 }
