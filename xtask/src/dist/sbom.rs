@@ -127,3 +127,51 @@ fn reference((name, version): &Id, it: &Crate) -> String {
         _ => format!("pkg:cargo/{name}@{version}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use xshell::Shell;
+
+    use super::*;
+    use crate::dist::{
+        compile::Profile,
+        source::Source,
+        target::{Arch, Target},
+        toolchain::{Toolchain, ToolchainKind},
+    };
+
+    #[test]
+    fn whoever_is_needed_is_listed_once() {
+        let sh = Shell::new().unwrap();
+        let source = Source::here(&sh).unwrap();
+        let toolchain = Toolchain::find(&sh, ToolchainKind::Active).unwrap();
+        let target = Target::of_static(Arch::of_this_machine().unwrap());
+        let linked = Linked::find(&sh, &source, &toolchain, target).unwrap();
+        let recipe = Recipe::new(&sh, &source, &toolchain, target, Profile::Dist).unwrap();
+        let programs = [("fib-client", b"client".to_vec()), ("fib-server", b"server".to_vec())];
+        let document = document(&recipe, &linked, &programs, Some("2.36")).unwrap();
+        assert!(!document.contains(source.folder.to_str().unwrap()), "it tells where it was made");
+
+        let document: Value = serde_json::from_str(&document).unwrap();
+        let list = |value: &Value| value.as_array().unwrap().clone();
+        let whole = &document["metadata"]["component"];
+        let mut all = list(&document["components"]);
+        all.extend(list(&whole["components"]));
+        all.push(whole.clone());
+        let names: BTreeSet<_> = all.iter().map(|it| it["bom-ref"].to_string()).collect();
+        assert_eq!(names.len(), all.len(), "a part is listed twice");
+        let dependencies = list(&document["dependencies"]);
+        for dependency in &dependencies {
+            for needed in list(&dependency["dependsOn"]) {
+                assert!(names.contains(&needed.to_string()), "{needed} is not listed");
+            }
+        }
+        let server = dependencies.iter().find(|it| it["ref"] == "fib-server").unwrap();
+        let needs = server["dependsOn"].to_string();
+        for part in ["fib-core@", "pkg:cargo/tokio@", "rust-std@", "glibc@2.36"] {
+            assert!(needs.contains(part), "the server needs {part}: {needs}");
+        }
+    }
+}
