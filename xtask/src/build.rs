@@ -5,16 +5,23 @@ use std::path::PathBuf;
 use anyhow::Result;
 use xshell::{Shell, cmd};
 
-use crate::tools::{say, workspace};
+use crate::{
+    dist,
+    flags::BuildArgs,
+    tools::{say, workspace},
+};
 
-pub(crate) fn run(sh: &Shell) -> Result<()> {
-    let programs = Programs::build(sh)?;
+pub(crate) fn run(sh: &Shell, args: &BuildArgs) -> Result<()> {
+    let programs = match args.target {
+        None => Programs::build(sh)?,
+        Some(target) => dist::build(sh, target, args.toolchain)?,
+    };
     say(&programs.server.display().to_string());
     say(&programs.client.display().to_string());
     Ok(())
 }
 
-/// Where the release builds are.
+/// Where both programs are.
 #[derive(Debug)]
 pub(crate) struct Programs {
     pub(crate) server: PathBuf,

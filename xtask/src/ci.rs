@@ -4,7 +4,7 @@ use anyhow::Result;
 use xshell::{Shell, cmd};
 
 use crate::{
-    bench,
+    bench, dist,
     flags::{BenchArgs, EffortArgs},
     kernel,
     tools::{CARGO_DENY, say},
@@ -18,6 +18,7 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
     check_dependencies(sh)?;
     package(sh)?;
     kernel::prove(sh)?;
+    dist::prove(sh)?;
     for figures in [false, true] {
         let effort = EffortArgs { smoke: true, ..EffortArgs::default() };
         bench::run(sh, &BenchArgs { effort, figures, ..BenchArgs::default() })?;

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::dist::{Target, ToolchainKind};
+
 /// What developers of fib run.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
@@ -17,12 +19,14 @@ pub(crate) enum Task {
     /// Compare all servers, ours and other languages', in one interleaved run
     Bench(BenchArgs),
     /// Build both programs as they are released
-    Build,
+    Build(BuildArgs),
     /// Check everything that must hold for a change to be merged
     Ci,
     /// Compare the load tester with a minimal one in C: how much load it makes, how little memory
     /// it takes, and how well it keeps a schedule
     Client(ClientArgs),
+    /// Pack what is passed on: an archive for each target, the same bytes wherever it is made
+    Dist(DistArgs),
     /// Compare the CPU-bound workload with what gcc and Go make of it, and count its instructions
     Kernel(KernelArgs),
     /// Start a server, load it, stop it
@@ -68,6 +72,38 @@ pub(crate) struct BenchArgs {
     /// What the order of the runs is drawn from [default: the time]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BuildArgs {
+    /// For this target, as `dist` packs them [default: for this machine, with what a profiler
+    /// reads]
+    #[arg(long, value_name = "TRIPLE")]
+    pub(crate) target: Option<Target>,
+
+    /// The Rust that builds
+    #[arg(long, value_enum, default_value_t, requires = "target")]
+    pub(crate) toolchain: ToolchainKind,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DistArgs {
+    /// A target; repeatable [default: this machine's]
+    #[arg(long, value_name = "TRIPLE")]
+    pub(crate) target: Vec<Target>,
+
+    /// The Rust that builds
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) toolchain: ToolchainKind,
+
+    /// Make each archive a second time, in another folder, and fail unless it is the same
+    #[arg(long)]
+    pub(crate) verify: bool,
+
+    /// Prove that it works, with programs that are compiled fast: archives, an image's container,
+    /// another machine's programs in an emulator. Writes nothing that is passed on
+    #[arg(long, conflicts_with_all = ["target", "toolchain", "verify"])]
+    pub(crate) smoke: bool,
 }
 
 /// How long it may take.

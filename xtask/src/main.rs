@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod ci;
 mod client;
+mod dist;
 mod flags;
 mod kernel;
 mod load;
@@ -39,9 +40,10 @@ fn run(flags: Flags) -> Result<()> {
     sh.change_dir(tools::workspace());
     match flags.task {
         Task::Bench(args) => bench::run(&sh, &args),
-        Task::Build => build::run(&sh),
+        Task::Build(args) => build::run(&sh, &args),
         Task::Ci => ci::run(&sh),
         Task::Client(args) => client::run(&sh, &args),
+        Task::Dist(args) => dist::run(&sh, &args),
         Task::Kernel(args) => kernel::run(&sh, &args),
         Task::Load(args) => load::run(&sh, &args),
     }

@@ -69,6 +69,15 @@ impl Tool {
     }
 }
 
+/// Leaves something out, aloud. With `FIB_REQUIRE_TOOLS=1` that is an error.
+pub(crate) fn skip(what: &str, why: &str) -> Result<()> {
+    if env::var("FIB_REQUIRE_TOOLS").is_ok_and(|value| value == "1") {
+        bail!("{what} is required by FIB_REQUIRE_TOOLS=1: {why}");
+    }
+    say(&format!("SKIPPED {what}: {why}"));
+    Ok(())
+}
+
 /// Tells the developer something.
 #[expect(clippy::print_stderr, reason = "it is a command line tool")]
 pub(crate) fn say(line: &str) {
