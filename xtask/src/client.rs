@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use fib_client::report::Report;
 use procfs::process::Process;
 use xshell::Shell;
@@ -19,7 +19,7 @@ use crate::{
     bench::{Values, is_tolerable, number, while_measuring},
     build::Programs,
     flags::ClientArgs,
-    peers,
+    line_client::{LineClient, Shape},
     server::Server,
     tools::{GCC, say, to_f64},
 };
@@ -39,7 +39,7 @@ pub(crate) fn run(sh: &Shell, args: &ClientArgs) -> Result<()> {
     serve.args(["--listen", "127.0.0.1:0"]);
     let server = Server::start(serve).context("starting fib-server")?;
     if GCC.find_or_skip("the comparison with C")?.is_some() {
-        let c = peers::compile_c(sh, "client.c", "client-c", &["-pthread", "-march=native"])?;
+        let c = LineClient::compile(sh, "1")?;
         for shape in SHAPES {
             compare(&programs.client, &c, server.address(), shape, args)?;
         }
@@ -52,7 +52,7 @@ pub(crate) fn run(sh: &Shell, args: &ClientArgs) -> Result<()> {
 /// Both clients in turn, with the best flags of each: C's has a thread for each connection.
 fn compare(
     ours: &Path,
-    c: &Path,
+    c: &LineClient,
     address: &str,
     (connections, depth): (usize, usize),
     args: &ClientArgs,
@@ -60,9 +60,10 @@ fn compare(
     let (mut rates, mut ratios) = ([Vec::new(), Vec::new()], Vec::new());
     for _ in 0..args.repetitions {
         let pair = undisturbed(|| {
-            let theirs = rate_of_c(c, address, connections, depth, args.seconds)?;
+            let shape = Shape { connections, depth, threads: connections };
+            let theirs = c.load(address, shape, Duration::from_secs(args.seconds))?;
             let shape = ["-c", &connections.to_string(), "--depth", &depth.to_string()];
-            Ok([theirs, perf(ours, address, &shape, args.seconds)?.rate_per_s])
+            Ok([theirs.rate_per_s, perf(ours, address, &shape, args.seconds)?.rate_per_s])
         })?;
         rates.iter_mut().zip(pair).for_each(|(rates, rate)| rates.push(rate));
         ratios.push(pair[1] / pair[0]);
@@ -130,22 +131,6 @@ fn undisturbed<T>(measure: impl Fn() -> Result<T>) -> Result<T> {
         }
     }
     Ok(best.context("there is at least one attempt")?.1)
-}
-
-fn rate_of_c(
-    c: &Path,
-    address: &str,
-    connections: usize,
-    depth: usize,
-    seconds: u64,
-) -> Result<f64> {
-    let (host, port) = address.rsplit_once(':').context("an address has a port")?;
-    let numbers = [connections, usize::try_from(seconds)?, depth].map(|it| it.to_string());
-    let output = Command::new(c).args([host, port]).args(numbers).output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let told = String::from_utf8_lossy(&output.stdout);
-    let requests: u64 = told.split(' ').next().and_then(|it| it.parse().ok()).context("a count")?;
-    Ok(to_f64(requests) / to_f64(seconds))
 }
 
 fn perf(client: &Path, address: &str, load: &[&str], seconds: u64) -> Result<Report> {

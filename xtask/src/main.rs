@@ -7,6 +7,7 @@ mod client;
 mod dist;
 mod flags;
 mod kernel;
+mod line_client;
 mod load;
 mod peers;
 mod server;

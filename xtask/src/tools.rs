@@ -3,10 +3,10 @@
 use std::{
     env,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
 };
 
 use anyhow::{Result, bail};
-use xshell::{Shell, cmd};
 
 /// The folder that everything here is relative to.
 pub(crate) fn workspace() -> &'static Path {
@@ -41,22 +41,27 @@ impl Tool {
     /// Where it is, or `None` if it is missing. With `FIB_REQUIRE_TOOLS=1` missing is an error.
     pub(crate) fn find(self) -> Result<Option<PathBuf>> {
         let path = env::var_os("PATH").unwrap_or_default();
-        let mut candidates = env::split_paths(&path).map(|folder| folder.join(self.program));
-        self.required(candidates.find(|candidate| candidate.is_file()))
+        let found = env::split_paths(&path)
+            .map(|folder| folder.join(self.program))
+            .find(|candidate| candidate.is_file());
+        self.check(found.is_some())?;
+        Ok(found)
     }
 
-    /// Whether Python has a package of this name; as `find` otherwise.
-    pub(crate) fn is_in_python(self, sh: &Shell) -> Result<bool> {
+    /// Whether it is a module that a Python interpreter can load.
+    pub(crate) fn is_module_of(self, interpreter: Self) -> Result<bool> {
         let import = format!("import {}", self.program);
-        let found = cmd!(sh, "python3 -c {import}").quiet().ignore_stdout().ignore_stderr().run();
-        Ok(self.required(found.ok())?.is_some())
+        let mut python = Command::new(interpreter.program);
+        let found = python.args(["-c", &import]).stderr(Stdio::null()).status()?.success();
+        self.check(found)?;
+        Ok(found)
     }
 
-    fn required<T>(self, found: Option<T>) -> Result<Option<T>> {
-        if found.is_none() && env::var("FIB_REQUIRE_TOOLS").is_ok_and(|value| value == "1") {
+    fn check(self, found: bool) -> Result<()> {
+        if !found && env::var("FIB_REQUIRE_TOOLS").is_ok_and(|value| value == "1") {
             bail!("{} is required by FIB_REQUIRE_TOOLS=1; {}", self.program, self.install);
         }
-        Ok(found)
+        Ok(())
     }
 
     /// As [`find`](Self::find), but says what is left out.

@@ -1,107 +1,106 @@
-/* The Fibonacci service in C: one thread, and a readiness loop over all clients. What a request
- * costs it is the floor for a server that waits for all its clients at once.
- *
- * A client that does not take its replies is not read from until it does.
+/* The Fibonacci service in C: one thread on epoll. It answers all lines of a read with one write,
+ * and does not read on while a client does not take its replies. What a request costs it is the
+ * floor for an event loop; who asks for much makes all others wait.
  *
  * Usage: epoll HOST PORT. It prints where it listens, as fib-server does.
  */
 #define _GNU_SOURCE
-#include "line.h"
+#include "service.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 
-enum { EVENTS_MAX = 256 };
+enum {
+    EVENTS_MAX = 256, /* of one look at what is ready */
+    LINE_MAX = 64,    /* an incomplete line that is longer ends its connection */
+};
 
 struct client {
     int sock;
-    size_t kept; /* of the input: the beginning of a line */
-    char input[LINE_MAX_LENGTH + 1];
-    char *unsent, *unsent_from, *unsent_end; /* what the socket did not take */
+    int kept_length;
+    char kept[LINE_MAX];       /* the beginning of a line */
+    char *unsent, *from, *end; /* replies that the socket did not take, or NULL */
 };
 
-static int loop;
 static char input[INPUT_MAX], output[OUTPUT_MAX];
 
-static void watch(struct client *client, int operation, unsigned events) {
+static void watch(int poll, int change, struct client *client, unsigned int events) {
     struct epoll_event event = {.events = events, .data.ptr = client};
-    if (epoll_ctl(loop, operation, client->sock, &event) != 0) fail("epoll_ctl");
+    if (epoll_ctl(poll, change, client->sock, &event) != 0) fail("epoll_ctl");
 }
 
-static void end(struct client *client) {
+static void forget(struct client *client) {
     close(client->sock);
     free(client->unsent);
     free(client);
 }
 
-/* Sends what the socket takes and tells where the rest begins; NULL if the client is gone. */
-static const char *send_some(int sock, const char *from, const char *to) {
-    while (from < to) {
-        ssize_t sent = send(sock, from, to - from, MSG_NOSIGNAL);
-        if (sent < 0 && (errno == EAGAIN || errno == EINTR)) break;
-        if (sent <= 0) return NULL;
-        from += sent;
+/* Sends until the socket takes no more; returns where it stopped, or NULL if the client is gone. */
+static char *send_some(int sock, char *from, const char *end) {
+    while (from < end) {
+        ssize_t sent = write(sock, from, end - from);
+        if (sent > 0) from += sent;
+        else if (errno == EAGAIN) break;
+        else return NULL;
     }
     return from;
 }
 
-/* Keeps what the socket did not take, and waits until it does. */
-static void keep(struct client *client, const char *from, const char *to) {
-    client->unsent = malloc(to - from);
-    if (!client->unsent) fail("malloc");
-    memcpy(client->unsent, from, to - from);
-    client->unsent_from = client->unsent;
-    client->unsent_end = client->unsent + (to - from);
-    watch(client, EPOLL_CTL_MOD, EPOLLOUT);
+/* Returns whether the client stays. */
+static int answer_client(int poll, struct client *client) {
+    memcpy(input, client->kept, client->kept_length);
+    char *begin = input + client->kept_length;
+    ssize_t received = read(client->sock, begin, input + INPUT_MAX - begin);
+    if (received <= 0) return received < 0 && errno == EAGAIN;
+    char *to = output, *end = begin + received;
+    char *rest = answer_all(&to, input, end);
+    if (end - rest > LINE_MAX) return 0;
+    client->kept_length = end - rest;
+    memcpy(client->kept, rest, client->kept_length);
+    char *from = send_some(client->sock, output, to);
+    if (from && from < to) {
+        client->from = client->unsent = malloc(to - from);
+        if (!client->unsent) fail("malloc");
+        client->end = mempcpy(client->unsent, from, to - from);
+        watch(poll, EPOLL_CTL_MOD, client, EPOLLOUT);
+    }
+    return from != NULL;
 }
 
-static void on_writable(struct client *client) {
-    const char *rest = send_some(client->sock, client->unsent_from, client->unsent_end);
-    if (!rest) return end(client);
-    client->unsent_from = (char *)rest;
-    if (rest == client->unsent_end) {
+/* Returns whether the client stays. */
+static int send_rest(int poll, struct client *client) {
+    client->from = send_some(client->sock, client->from, client->end);
+    if (client->from == client->end) {
         free(client->unsent);
         client->unsent = NULL;
-        watch(client, EPOLL_CTL_MOD, EPOLLIN);
+        watch(poll, EPOLL_CTL_MOD, client, EPOLLIN);
+    }
+    return client->from != NULL;
+}
+
+static void accept_all(int poll, int listener) {
+    int sock;
+    while ((sock = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
+        struct client *client = calloc(1, sizeof *client);
+        if (!client) fail("calloc");
+        client->sock = sock;
+        send_at_once(sock);
+        watch(poll, EPOLL_CTL_ADD, client, EPOLLIN);
     }
 }
 
-static void on_readable(struct client *client) {
-    memcpy(input, client->input, client->kept);
-    ssize_t received = read(client->sock, input + client->kept, INPUT_MAX - client->kept);
-    if (received < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (received <= 0) return end(client);
-    const char *rest = input, *to = input + client->kept + received;
-    char *replies = answer_lines(output, &rest, to);
-    client->kept = to - rest;
-    if (client->kept > LINE_MAX_LENGTH) return end(client);
-    memcpy(client->input, rest, client->kept);
-    const char *unsent = send_some(client->sock, output, replies);
-    if (!unsent) return end(client);
-    if (unsent < replies) keep(client, unsent, replies);
-}
-
-static void on_connection(int listener) {
-    int sock = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
-    if (sock < 0) return;
-    send_at_once(sock);
-    struct client *client = calloc(1, sizeof *client);
-    if (!client) fail("calloc");
-    client->sock = sock;
-    watch(client, EPOLL_CTL_ADD, EPOLLIN);
-}
-
 int main(int argc, char **argv) {
-    int listener = listen_there(argc, argv);
-    loop = epoll_create1(0);
-    struct epoll_event waiting = {.events = EPOLLIN, .data.ptr = NULL}, events[EVENTS_MAX];
-    if (epoll_ctl(loop, EPOLL_CTL_ADD, listener, &waiting) != 0) fail("epoll_ctl");
+    struct epoll_event events[EVENTS_MAX];
+    struct client listener = {.sock = listen_on(argc, argv)};
+    int poll = epoll_create1(0);
+    if (poll < 0 || fcntl(listener.sock, F_SETFL, O_NONBLOCK) != 0) fail("epoll");
+    watch(poll, EPOLL_CTL_ADD, &listener, EPOLLIN);
     for (;;) {
-        int count = epoll_wait(loop, events, EVENTS_MAX, -1);
-        for (int i = 0; i < count; i++) {
+        int ready = epoll_wait(poll, events, EVENTS_MAX, -1);
+        for (int i = 0; i < ready; i++) {
             struct client *client = events[i].data.ptr;
-            if (!client) on_connection(listener);
-            else if (client->unsent) on_writable(client);
-            else on_readable(client);
+            if (client == &listener) accept_all(poll, listener.sock);
+            else if (!(client->unsent ? send_rest : answer_client)(poll, client)) forget(client);
         }
     }
 }

@@ -1,18 +1,18 @@
-"""The Fibonacci service in Python: coroutines on a select loop, and a pool of processes.
+"""The Fibonacci service in Python: coroutines on a hand-made loop, and a pool of processes.
 
 As in D. Beazley's "Python Concurrency From the Ground Up": generators yield what they wait for,
 a loop resumes them, a self-pipe wakes it when a process has an answer. Every request goes to the
-pool, as there; but a request is a line, and all lines of a read are computed at the same time.
+pool, as there, cheap ones too: the lines of a read as one job, so that a pipeline pays for the way
+there once.
 Usage: coroutines.py HOST PORT. It prints where it listens, as fib-server does.
 """
 
-import sys
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
-from socket import IPPROTO_TCP, TCP_NODELAY, create_server, socketpair
+from socket import socketpair
 
-from fib import Lines, answer
+from service import CHUNK, answer, clients, cut, listen
 
 
 class Loop:
@@ -51,52 +51,56 @@ class Loop:
     def resume_finished(self):
         while True:
             yield EVENT_READ, self.wake_receiver
-            self.wake_receiver.recv(100)
+            self.wake_receiver.recv(CHUNK)
             while self.finished:
                 self.ready.append(self.finished.popleft())
 
 
 def accept(loop, pool, server):
+    accepted = clients(server)
     while True:
         yield EVENT_READ, server
-        client, _ = server.accept()
+        client = next(accepted)
         client.setblocking(False)
-        client.setsockopt(IPPROTO_TCP, TCP_NODELAY, True)
-        loop.spawn(talk(pool, client))
+        loop.spawn(converse(pool, client))
 
 
-def talk(pool, client):
-    lines = Lines()
+def converse(pool, client):
+    kept = b""
     with client:
         try:
-            while not lines.is_too_long():
+            while True:
                 yield EVENT_READ, client
-                received = client.recv(65536)
-                if not received:
+                chunk = client.recv(CHUNK)
+                if not chunk:
                     return
-                futures = [pool.submit(answer, line) for line in lines.cut(received)]
-                replies = []
-                for future in futures:
-                    if not future.done():
-                        yield "future", future
-                    replies.append(future.result())
-                unsent = memoryview(b"".join(replies))
-                while unsent:
-                    yield EVENT_WRITE, client
-                    unsent = unsent[client.send(unsent) :]
-        except OSError:
-            pass  # the client is gone
+                lines, kept = cut(kept + chunk)
+                if lines:
+                    future = pool.submit(answer, lines)
+                    yield "future", future
+                    yield from send_all(client, future.result())
+        except (OSError, ValueError):
+            pass  # the client is gone, or its line has no end
 
 
-def serve(host, port):
+def send_all(client, replies):
+    """Waits only when the socket takes no more."""
+    replies = memoryview(replies)
+    while replies:
+        try:
+            replies = replies[client.send(replies) :]
+        except BlockingIOError:
+            yield EVENT_WRITE, client
+
+
+def main():
     with ProcessPoolExecutor() as pool:
-        pool.submit(answer, b"1").result()  # its processes exist before clients do
-        server = create_server((host, port), backlog=1024)
-        print("listening on %s:%d" % server.getsockname()[:2], flush=True)
+        pool.submit(answer, b"1\n").result()  # its processes exist before clients do
+        server = listen()
         loop = Loop()
         loop.spawn(accept(loop, pool, server))
         loop.run()
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], int(sys.argv[2]))
+    main()

@@ -1,19 +1,20 @@
-"""The Fibonacci service in Python, a thread for each client; the interpreter's lock lets one compute.
+"""The Fibonacci service in Python: a thread for each client.
 
-As in D. Beazley's "Python Concurrency From the Ground Up", but that a request is a line.
 Usage: threads.py HOST PORT. It prints where it listens, as fib-server does.
 """
 
-import sys
 from threading import Thread
 
-from blocking import clients, talk
+from service import answer, clients, converse, listen
 
 
-def main(host, port):
-    for client in clients(host, port):
-        Thread(target=talk, args=(client,), daemon=True).start()
+def serve(answer):
+    for client in clients(listen()):
+        try:
+            Thread(target=converse, args=(client, answer), daemon=True).start()
+        except RuntimeError:
+            client.close()  # the system has no thread left for it
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    serve(answer)

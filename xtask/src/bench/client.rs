@@ -11,6 +11,7 @@ use fib_client::report::Report;
 use crate::{
     bench::{found::Found, reference, run::Span, scenario::Load},
     build::Programs,
+    line_client::LineClient,
     peers::Peer,
 };
 
@@ -18,23 +19,19 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Client<'a> {
     FibClient(&'a Path),
-    /// A program that sends this line over and over.
-    Plain(&'a Path, &'static str),
+    LineClient(&'a LineClient),
 }
 
 impl<'a> Client<'a> {
     pub(super) fn of(peer: &'a Peer, programs: &'a Programs) -> Self {
-        match peer.line() {
-            Some((program, line)) => Self::Plain(program, line),
-            None => Self::FibClient(&programs.client),
-        }
+        peer.client().map_or(Self::FibClient(&programs.client), Self::LineClient)
     }
 
     /// Makes a load, for so long unless it is one of so many requests.
     pub(super) fn load(self, address: &str, load: &Load, span: Span) -> Result<Found> {
         match self {
             Self::FibClient(program) => perf(program, address, load, span),
-            Self::Plain(program, line) => reference::load(program, address, line, load, span),
+            Self::LineClient(client) => reference::load(client, address, load, span.measured),
         }
     }
 }

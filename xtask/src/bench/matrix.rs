@@ -55,7 +55,7 @@ fn excuse(peer: &Peer, scenario: &Scenario) -> Option<&'static str> {
         Some("it has no Fibonacci numbers, and is here for the pipelined requests alone")
     } else if scenario.algorithm == Algorithm::Doubling && !peer.has_big_integers() {
         Some("its language has no big integers")
-    } else if scenario.name == IDLE.name && peer.is_one_at_a_time() {
+    } else if scenario.name == IDLE.name && peer.serves_one_at_a_time() {
         Some("it serves one client at a time")
     } else {
         None

@@ -1,11 +1,7 @@
-//! fib-server, under every strategy with every way to compute.
+//! `fib-server`, every strategy with every way to compute.
 
-use std::path::Path;
-
-use crate::{
-    build::Programs,
-    peers::{Family, Peer, Traits, command},
-};
+use super::peer::{ALGORITHM, Family, PORT, Peer};
+use crate::build::Programs;
 
 /// Every value of `fib-server --strategy`.
 pub(crate) const STRATEGIES: [&str; 8] = [
@@ -31,43 +27,39 @@ pub(crate) const TWIN: &str = "fib-server, the default once more";
 /// What refuses what it cannot do in time.
 const WITH_DEADLINE: &str = "fib-server, tokio-tasks + pool, --deadline 50ms";
 
-pub(super) fn all(programs: &Programs) -> Vec<Peer> {
-    let mut peers = Vec::new();
-    for strategy in STRATEGIES {
-        peers.extend(COMPUTES.map(|compute| combination(&programs.server, strategy, compute)));
-    }
-    let flags = [&flags("tokio-tasks", "pool")[..], &["--deadline", "50ms"]].concat();
-    let deadline = fib_server(&programs.server, WITH_DEADLINE.to_owned(), &flags);
-    let traits = Traits { is_representative: true, ..Traits::default() };
-    peers.push(Peer { traits, ..deadline });
-    peers
+/// Room for the many clients of a scenario.
+const ROOM: [&str; 2] = ["--max-connections", "11000"];
+
+pub(super) fn rows(programs: &Programs) -> Vec<Peer> {
+    let of = |strategy| COMPUTES.map(|compute| combination(programs, strategy, compute));
+    let mut rows: Vec<_> = STRATEGIES.into_iter().flat_map(of).collect();
+    let flags = [&ROOM[..], &["--deadline", "50ms"]].concat();
+    rows.push(fib_server(programs, WITH_DEADLINE, &flags));
+    rows
 }
 
 pub(super) fn twin(programs: &Programs) -> Peer {
-    combination(&programs.server, "tokio-tasks", "pool").named(TWIN.to_owned())
+    fib_server(programs, TWIN, &ROOM)
 }
 
-fn combination(program: &Path, strategy: &str, compute: &str) -> Peer {
-    let server = fib_server(program, name_of(strategy, compute), &flags(strategy, compute));
-    let traits = Traits {
-        is_one_at_a_time: strategy == "sequential",
-        is_representative: compute == "pool" || (strategy, compute) == ("tokio-tasks", "inline"),
-        ..Traits::default()
-    };
-    Peer { traits, ..server }
-}
-
-const fn flags<'a>(strategy: &'a str, compute: &'a str) -> [&'a str; 4] {
-    ["--strategy", strategy, "--compute", compute]
+/// As it comes, but with room for the many clients of a scenario.
+fn combination(programs: &Programs, strategy: &str, compute: &str) -> Peer {
+    let flags = [&["--strategy", strategy, "--compute", compute], &ROOM[..]].concat();
+    let peer = fib_server(programs, &name_of(strategy, compute), &flags);
+    let peer = if strategy == "sequential" { peer.one_at_a_time() } else { peer };
+    match (strategy, compute) {
+        (_, "pool") | ("tokio-tasks", "inline") => peer,
+        _ => peer.variation(),
+    }
 }
 
 pub(crate) fn name_of(strategy: &str, compute: &str) -> String {
     format!("fib-server, {strategy} + {compute}")
 }
 
-/// Ours with these flags, and with room for ten thousand silent clients beside others.
-pub(crate) fn fib_server(program: &Path, name: String, flags: &[&str]) -> Peer {
-    let common = ["--listen", "127.0.0.1:0", "--max-connections", "11000"];
-    let start = command(program, &[&common, flags].concat());
-    Peer { name, family: Family::Fib, start, traits: Traits::default() }
+/// Ours with these flags.
+pub(crate) fn fib_server(programs: &Programs, name: &str, flags: &[&str]) -> Peer {
+    let listen = format!("127.0.0.1:{PORT}");
+    let common = ["--listen", &listen, "--algorithm", ALGORITHM];
+    Peer::new(name, Family::Fib, &programs.server, &[&common, flags].concat())
 }

@@ -9,7 +9,7 @@ import (
 )
 
 func main() {
-	n, err := strconv.Atoi(os.Args[1])
+	n, err := strconv.ParseUint(os.Args[1], 10, 64)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "usage: fib N")
 		os.Exit(2)

@@ -1,12 +1,13 @@
-// The Fibonacci service in Go: one client at a time, or a goroutine for each, and nothing between it
-// and the socket.
+// The Fibonacci service in Go: one client at a time, or a goroutine for each client, and nothing
+// between it and the socket.
 //
-// Usage: server sequential|goroutines ADDRESS. It prints where it listens, as fib-server does.
-// FIB_ALGORITHM=doubling computes big integers by fast doubling.
+// Usage: server synchronous|goroutines ADDRESS. It prints where it listens, as fib-server does.
+// FIB_ALGORITHM=doubling answers by fast doubling; without it every call of the recursion is made.
 package main
 
 import (
 	"bytes"
+	"errors"
 	"fib"
 	"fmt"
 	"net"
@@ -14,12 +15,17 @@ import (
 	"strconv"
 )
 
-// No request is longer, without its newline.
-const lineMax = 64
+const (
+	inputMax     = 8192
+	recursiveMax = 93 // the last that fits
+	doublingMax  = 1_000_000
+)
+
+var doubling = os.Getenv("FIB_ALGORITHM") == "doubling"
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: server sequential|goroutines ADDRESS")
+	if len(os.Args) != 3 || (os.Args[1] != "synchronous" && os.Args[1] != "goroutines") {
+		fmt.Fprintln(os.Stderr, "usage: server synchronous|goroutines ADDRESS")
 		os.Exit(2)
 	}
 	listener, err := net.Listen("tcp", os.Args[2])
@@ -28,69 +34,56 @@ func main() {
 		os.Exit(1)
 	}
 	fmt.Println("listening on", listener.Addr())
-	concurrent := os.Args[1] == "goroutines"
 	for {
 		client, err := listener.Accept()
 		if err != nil {
 			continue
 		}
-		if concurrent {
-			go serve(client)
-		} else {
+		if os.Args[1] == "synchronous" {
 			serve(client)
+		} else {
+			go serve(client)
 		}
 	}
 }
 
 // serve answers all lines of a read with one write: the best that Go's blocking style can do.
-// TCP_NODELAY is Go's own default.
 func serve(client net.Conn) {
 	defer client.Close()
-	input := make([]byte, 0, 8192)
-	output := make([]byte, 0, 8192)
+	input := make([]byte, 0, inputMax)
+	var output []byte
 	for {
 		n, err := client.Read(input[len(input):cap(input)])
 		if err != nil || n == 0 {
 			return
 		}
-		input = input[:len(input)+n]
-		rest := input
-		for {
-			end := bytes.IndexByte(rest, '\n')
-			if end < 0 {
-				break
-			}
+		rest := input[:len(input)+n]
+		for end := bytes.IndexByte(rest, '\n'); end >= 0; end = bytes.IndexByte(rest, '\n') {
 			output = answer(output, rest[:end])
 			rest = rest[end+1:]
 		}
-		input = input[:copy(input, rest)]
+		input = append(input[:0], rest...)
 		if len(output) > 0 {
 			if _, err := client.Write(output); err != nil {
 				return
 			}
 			output = output[:0]
 		}
-		if len(input) > lineMax {
-			return
-		}
 	}
 }
 
-var doubling = os.Getenv("FIB_ALGORITHM") == "doubling"
-
+// answer appends the reply to one line.
 func answer(output, line []byte) []byte {
-	n, err := strconv.Atoi(string(line))
+	n, err := strconv.ParseUint(string(line), 10, 64)
 	switch {
-	case err != nil:
+	case errors.Is(err, strconv.ErrSyntax):
 		return append(output, "ERR parse not a number\n"...)
-	case n < 0:
-		return append(output, "ERR range not a positive number\n"...)
-	case doubling:
+	case doubling && n <= doublingMax:
 		output = fib.Doubling(n).Append(output, 10)
-	case n == 0:
-		output = append(output, '0')
+	case !doubling && n <= recursiveMax:
+		output = strconv.AppendUint(output, fib.Recursive(n), 10)
 	default:
-		output = strconv.AppendInt(output, int64(fib.Recursive(n)), 10)
+		return append(output, "ERR range the number is too large\n"...)
 	}
 	return append(output, '\n')
 }

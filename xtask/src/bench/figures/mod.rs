@@ -210,8 +210,8 @@ impl Side {
         match self {
             Self::Ours(flags) => format!("fib-server {flags}").trim_end().to_owned(),
             Self::C => peers::C_THREADS.to_owned(),
-            Self::Go => "Go, goroutines".to_owned(),
-            Self::Redis => "Redis, PING".to_owned(),
+            Self::Go => peers::GOROUTINES.to_owned(),
+            Self::Redis => peers::REDIS_PING.to_owned(),
         }
     }
 
@@ -219,13 +219,13 @@ impl Side {
         let peer = match self {
             Self::Ours(flags) => {
                 let flags: Vec<_> = flags.split_whitespace().collect();
-                return Ok(peers::fib_server(&programs.server, self.name(), &flags));
+                Ok(peers::fib_server(programs, &self.name(), &flags))
             }
             Self::C => peers::c_threads(sh),
             Self::Go => peers::goroutines(sh),
             Self::Redis => peers::redis(sh),
         };
-        Ok(peer?.named(self.name()))
+        Ok(peer?.named(&self.name()))
     }
 }
 

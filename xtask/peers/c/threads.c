@@ -2,10 +2,10 @@
  * It answers all lines of a read with one write. What a request costs it is the floor for a server
  * that blocks.
  *
- * Usage: server HOST PORT. It prints where it listens, as fib-server does.
+ * Usage: threads HOST PORT. It prints where it listens, as fib-server does.
  */
 #define _GNU_SOURCE
-#include "line.h"
+#include "service.h"
 #include <pthread.h>
 
 static int send_all(int sock, const char *from, const char *end) {
@@ -20,14 +20,14 @@ static int send_all(int sock, const char *from, const char *end) {
 static void *serve(void *client) {
     int sock = (int)(long)client;
     char *input = malloc(INPUT_MAX), *output = malloc(OUTPUT_MAX);
-    if (!input || !output) fail("malloc");
     size_t kept = 0;
     ssize_t received;
+    if (!input || !output) fail("malloc");
     while ((received = read(sock, input + kept, INPUT_MAX - kept)) > 0) {
-        const char *rest = input, *end = input + kept + received;
-        char *to = answer_lines(output, &rest, end);
+        char *to = output, *end = input + kept + received;
+        char *rest = answer_all(&to, input, end);
         kept = end - rest;
-        if (kept > LINE_MAX_LENGTH || send_all(sock, output, to) != 0) break;
+        if (kept == INPUT_MAX || send_all(sock, output, to) != 0) break;
         memmove(input, rest, kept);
     }
     close(sock);
@@ -37,13 +37,13 @@ static void *serve(void *client) {
 }
 
 int main(int argc, char **argv) {
-    int listener = listen_there(argc, argv);
+    int listener = listen_on(argc, argv);
     for (;;) {
+        pthread_t thread;
         int client = accept(listener, NULL, NULL);
         if (client < 0) continue;
         send_at_once(client);
-        pthread_t thread;
-        if (pthread_create(&thread, NULL, serve, (void *)(long)client) != 0) fail("pthread_create");
-        pthread_detach(thread);
+        if (pthread_create(&thread, NULL, serve, (void *)(long)client) == 0) pthread_detach(thread);
+        else close(client); /* the system has no thread left for it */
     }
 }

@@ -1,6 +1,4 @@
-/* What both C servers share: where they listen, and from a line to its reply. */
-#ifndef LINE_H
-#define LINE_H
+/* What the Fibonacci services in C share: the numbers, the lines, and the listening socket. */
 #include "fib.h"
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -11,10 +9,10 @@
 #include <unistd.h>
 
 enum {
+    BACKLOG = 4096,
     INPUT_MAX = 8192,
-    LINE_MAX_LENGTH = 64,
     N_MAX = 93, /* the last that fits an unsigned long */
-    REPLY_MAX = 24, /* the longest number, and the longest refusal */
+    REPLY_MAX = 32,
     OUTPUT_MAX = INPUT_MAX * REPLY_MAX, /* each byte may be an empty line */
 };
 
@@ -37,26 +35,28 @@ static char *decimal(char *to, unsigned long number) {
 static char *answer(char *to, const char *line, const char *end) {
     unsigned long n = 0;
     const char *at = line;
-    while (at < end && *at >= '0' && *at <= '9' && n <= N_MAX) n = n * 10 + (*at++ - '0');
-    if (n > N_MAX) return stpcpy(to, "ERR range over 93\n");
+    for (; at < end && *at >= '0' && *at <= '9'; at++)
+        if (n <= N_MAX) n = n * 10 + (*at - '0');
     if (at == line || at < end) return stpcpy(to, "ERR parse not a number\n");
-    to = decimal(to, n ? fib(n) : 0);
+    if (n > N_MAX) return stpcpy(to, "ERR range 0 to 93\n");
+    to = decimal(to, fib(n));
     *to++ = '\n';
     return to;
 }
 
-/* Answers all complete lines; tells where the replies end, and what of the input is left. */
-static char *answer_lines(char *to, const char **from, const char *end) {
-    const char *newline;
-    while ((newline = memchr(*from, '\n', end - *from))) {
-        to = answer(to, *from, newline);
-        *from = newline + 1;
+/* Writes the replies to all complete lines and moves `to` behind them; returns where the incomplete
+ * one begins. */
+static char *answer_all(char **to, char *line, const char *end) {
+    char *newline;
+    while ((newline = memchr(line, '\n', end - line))) {
+        *to = answer(*to, line, newline);
+        line = newline + 1;
     }
-    return to;
+    return line;
 }
 
-/* Listens at HOST PORT of the arguments, and says where. */
-static int listen_there(int argc, char **argv) {
+/* Says where, as fib-server does. */
+static int listen_on(int argc, char **argv) {
     if (argc != 3) {
         fprintf(stderr, "usage: %s HOST PORT\n", argv[0]);
         exit(2);
@@ -68,7 +68,7 @@ static int listen_there(int argc, char **argv) {
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (inet_pton(AF_INET, argv[1], &address.sin_addr) != 1) fail(argv[1]);
     if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0) fail("bind");
-    if (listen(listener, 4096) != 0) fail("listen");
+    if (listen(listener, BACKLOG) != 0) fail("listen");
     getsockname(listener, (struct sockaddr *)&address, &length);
     printf("listening on %s:%d\n", argv[1], ntohs(address.sin_port));
     fflush(stdout);
@@ -79,4 +79,3 @@ static void send_at_once(int client) {
     int one = 1;
     setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 }
-#endif
