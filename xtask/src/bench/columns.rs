@@ -297,6 +297,10 @@ pub(super) fn micros(nanos: Option<u64>) -> Option<f64> {
 }
 
 impl Measure {
+    pub(super) fn is_latency(&self) -> bool {
+        self.better == Lower && ["µs", "ms"].contains(&self.unit) && self.id != "cpu"
+    }
+
     /// Which scenario it is read from, as this effort measures it.
     fn scenario(&self, effort: Effort) -> &'static Scenario {
         let same = |it: &&&Scenario| it.name == self.scenario.name;

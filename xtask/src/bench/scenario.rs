@@ -124,7 +124,7 @@ const FEW_CLIENTS: Scenario = Scenario {
 
 /// Requests come in packets of many.
 pub(super) const PIPELINED: Scenario = Scenario {
-    name: "16 clients, each 512 deep",
+    name: "pipelined",
     steps: &[Step::Load(Load { connections: 16, depth: 512, threads: 2, ..LOAD })],
     ..SCENARIO
 };
@@ -173,14 +173,14 @@ pub(super) const OVERLOAD: Scenario = Scenario {
 
 /// Each connection asks once.
 pub(super) const CHURN: Scenario = Scenario {
-    name: "a connection a request",
+    name: "churn",
     steps: &[Step::Load(Load { connections: 8, renewed_after: Some(1), ..LOAD })],
     ..SCENARIO
 };
 
 /// Many are connected, and few of them ask.
 pub(super) const IDLE: Scenario = Scenario {
-    name: "beside 10,000 idle connections",
+    name: "idle crowd",
     steps: &[
         Step::Load(Load { name: "alone", ..ACTIVE }),
         Step::Idle(10_000),

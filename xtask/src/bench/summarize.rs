@@ -106,11 +106,16 @@ fn entry(record: &Record, server: &Participant, measure: &Measure, noise: Option
         return Entry::Nothing(nothing(&cells, measure).to_owned());
     };
     let default = Values::of(&record.cells(DEFAULT, scenario), measure.of).median();
+    let note = note(&cells, measure);
+    if let Some(note) = note.as_ref().filter(|it| measure.is_latency() && it.contains("served")) {
+        // Who waits for ever is in no latency: those of the others would look better for it.
+        return Entry::Nothing(note.clone());
+    }
     let is_within_noise = server.name != DEFAULT
         && noise.zip(default).is_some_and(|(noise, other)| {
             median > 0.0 && other > 0.0 && noise::ratio(median, other) <= noise
         });
-    Entry::Number(Number { median, low, high, is_within_noise, note: note(&cells, measure) })
+    Entry::Number(Number { median, low, high, is_within_noise, note })
 }
 
 /// Why a column cannot be told.
