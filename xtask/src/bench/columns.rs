@@ -297,8 +297,10 @@ pub(super) fn micros(nanos: Option<u64>) -> Option<f64> {
 }
 
 impl Measure {
-    pub(super) fn is_latency(&self) -> bool {
-        self.better == Lower && ["µs", "ms"].contains(&self.unit) && self.id != "cpu"
+    /// Whether it looks better where somebody is not served: a latency without those who wait for
+    /// ever, a share of a capacity that is that of the few.
+    pub(super) fn flatters_starvation(&self) -> bool {
+        ["µs", "ms", "%"].contains(&self.unit) && self.id != "cpu"
     }
 
     /// Which scenario it is read from, as this effort measures it.

@@ -7,7 +7,7 @@ use xshell::{Shell, cmd};
 
 use crate::{
     peers::version_of,
-    tools::{GCC, GO, MEMCACHED, PYPY, PYTHON, REDIS, Tool},
+    tools::{CC, GO, MEMCACHED, PYPY, PYTHON, REDIS, Tool},
 };
 
 /// Facts in the order in which people ask for them.
@@ -24,7 +24,7 @@ pub(super) fn facts(sh: &Shell) -> Vec<(String, String)> {
         (GO, "version"),
         (PYTHON, "--version"),
         (PYPY, "--version"),
-        (GCC, "--version"),
+        (CC, "--version"),
         (REDIS, "--version"),
         (MEMCACHED, "--version"),
     ];

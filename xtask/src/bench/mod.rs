@@ -113,7 +113,23 @@ fn go_on(sh: &Shell, programs: &Programs, folder: &Path) -> Result<(Results, Rec
         "{}: other servers can take part now than when it began",
         folder.display()
     );
+    let is_complete = plan.schedule(head.seed).iter().all(|run| record.has(run));
+    if !is_complete {
+        check_same(head, &machine::facts(sh))?;
+    }
     Ok((results, record, plan))
+}
+
+/// Half of a bench on one machine or commit and half on another is none.
+fn check_same(head: &Head, now: &[(String, String)]) -> Result<()> {
+    for fact in ["CPU", "kernel", "fib"] {
+        let told = |facts: &[(String, String)]| {
+            facts.iter().find(|(name, _)| name == fact).map(|(_, value)| value.clone())
+        };
+        let (before, now) = (told(&head.machine), told(now));
+        ensure!(before == now, "--resume: {fact} was {before:?} when it began, and is {now:?}");
+    }
+    Ok(())
 }
 
 fn plan(
@@ -136,10 +152,7 @@ fn measure(
     plan: &Plan,
 ) -> Result<()> {
     let runs = plan.schedule(record.head.seed);
-    let mut work: Vec<_> = runs
-        .iter()
-        .filter(|run| !record.cells.iter().any(|cell| cell.is_of_the_run(&run.blank())))
-        .collect();
+    let mut work: Vec<_> = runs.iter().filter(|run| !record.has(run)).collect();
     let time = plan::estimate(work.iter().copied(), plan.budget);
     announce(record, results, work.len(), time);
     let bar = progress(time);

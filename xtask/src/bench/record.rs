@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    bench::found::Found,
+    bench::{found::Found, run::Run},
     peers::{Absence, Family, Peer},
 };
 
@@ -136,6 +136,12 @@ impl Cell {
 }
 
 impl Record {
+    /// Whether a run has been made.
+    pub(super) fn has(&self, run: &Run<'_>) -> bool {
+        let blank = run.blank();
+        self.cells.iter().any(|cell| cell.is_of_the_run(&blank))
+    }
+
     /// Why a server did not take part.
     pub(super) fn absence(&self, server: &str) -> Option<&Absence> {
         self.head.servers.iter().find(|it| it.name == server)?.absence.as_ref()

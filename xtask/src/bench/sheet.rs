@@ -78,8 +78,7 @@ pub(super) fn absences(servers: &[Participant]) -> String {
 pub(super) fn circumstances(head: &Head, disturbance: &str) -> String {
     let fact = |name| head.machine.iter().find(|(it, _)| it == name).map_or("?", |it| &it.1);
     let kernel = format!("Linux {}", fact("kernel"));
-    let programs =
-        ["rustc", "gcc", "go", "python3", "pypy3", "redis-server", "memcached"].map(fact);
+    let programs = ["rustc", "cc", "go", "python3", "pypy3", "redis-server", "memcached"].map(fact);
     let machine = [&[fact("CPU"), &kernel][..], &programs].concat().join("; ");
     let Head { date, budget, repetitions, .. } = head;
     format!("{date}, {budget} budget, {repetitions} repetitions; {machine}; {disturbance}.")

@@ -107,8 +107,8 @@ fn entry(record: &Record, server: &Participant, measure: &Measure, noise: Option
     };
     let default = Values::of(&record.cells(DEFAULT, scenario), measure.of).median();
     let note = note(&cells, measure);
-    if let Some(note) = note.as_ref().filter(|it| measure.is_latency() && it.contains("served")) {
-        // Who waits for ever is in no latency: those of the others would look better for it.
+    let is_starved = |note: &&String| measure.flatters_starvation() && note.contains("served");
+    if let Some(note) = note.as_ref().filter(is_starved) {
         return Entry::Nothing(note.clone());
     }
     let is_within_noise = server.name != DEFAULT

@@ -9,7 +9,7 @@ use super::{
     compiled, first_missing, folder,
     peer::{Family, PORT, Peer},
 };
-use crate::tools::GCC;
+use crate::tools::CC;
 
 pub(crate) const C_THREADS: &str = "C, threads";
 
@@ -22,7 +22,7 @@ pub(crate) fn threads(sh: &Shell) -> Result<Peer> {
 }
 
 fn server(sh: &Shell, name: &str, source: &str) -> Result<Peer> {
-    let missing = first_missing(&[GCC])?;
+    let missing = first_missing(&[CC])?;
     let program = format!("{source}-c");
     if missing.is_none() {
         compile_c(sh, &format!("{source}.c"), &program, &["-pthread"])?;
@@ -36,6 +36,6 @@ pub(crate) fn compile_c(sh: &Shell, source: &str, name: &str, flags: &[&str]) ->
     let program = compiled(name);
     sh.create_dir(compiled(""))?;
     let source = folder().join("c").join(source);
-    cmd!(sh, "gcc -O3 {flags...} -o {program} {source}").quiet().run()?;
+    cmd!(sh, "cc -O3 {flags...} -o {program} {source}").quiet().run()?;
     Ok(program)
 }

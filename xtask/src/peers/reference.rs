@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     line_client::LineClient,
-    tools::{GCC, MEMCACHED, REDIS, Tool},
+    tools::{CC, MEMCACHED, REDIS, Tool},
 };
 
 pub(crate) const REDIS_PING: &str = "Redis, PING";
@@ -47,7 +47,7 @@ fn reference(
     arguments: &[&str],
     line: &'static str,
 ) -> Result<Peer> {
-    let missing = first_missing(&[tool, GCC])?;
+    let missing = first_missing(&[tool, CC])?;
     let client = if missing.is_none() { Some(LineClient::compile(sh, line)?) } else { None };
     let peer = Peer::new(name, Family::Reference, tool.program, arguments);
     Ok(peer.without(missing).asked_by(client))

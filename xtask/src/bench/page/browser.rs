@@ -304,7 +304,7 @@ fn it_tells_the_same_without_scripts() {
         return [seen('.matrix tr.row'), seen('.picker label'), seen('input'),
             seen('button:not(table button)'), seen('.pair .series') > 8]",
     );
-    assert_eq!(seen, json!([summary.rows.len(), 5, 0, 0, true]));
+    assert_eq!(seen, json!([summary.rows.len(), 7, 0, 0, true]));
 }
 
 #[test]

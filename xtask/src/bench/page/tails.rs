@@ -12,8 +12,6 @@ use crate::{
 };
 
 pub(super) fn section(summary: &Summary) -> Markup {
-    let rivals: Vec<_> =
-        [Family::Go, Family::Python].into_iter().filter_map(|it| summary.leader_of(it)).collect();
     let mut scenarios: Vec<&str> = Vec::new();
     for tail in summary.rows.iter().flat_map(|row| &row.tails) {
         if !scenarios.contains(&&*tail.scenario) {
@@ -30,18 +28,26 @@ pub(super) fn section(summary: &Summary) -> Markup {
                 "How long the slowest of all repetitions' requests took. The further right, the rarer; \
                  a line ends where fewer than ten samples lie beyond it. Down is sooner."
             }
-            div.keys {
-                @for (colour, compute) in COMPUTES.iter().enumerate() { (key(compute, colour)) }
-                @for (place, row) in rivals.iter().enumerate() {
-                    (key(&row.name, COMPUTES.len() + place))
-                }
-            }
             @for scenario in scenarios {
+                @let rivals = rivals(summary, scenario);
                 h3 { (sentence(scenario)) }
+                div.keys {
+                    @for (colour, compute) in COMPUTES.iter().enumerate() { (key(compute, colour)) }
+                    @for (place, row) in rivals.iter().enumerate() {
+                        (key(&row.name, COMPUTES.len() + place))
+                    }
+                }
                 (multiples(summary, scenario, &rivals))
             }
         }
     }
+}
+
+/// Go's and Python's best in this scenario.
+fn rivals<'a>(summary: &'a Summary, scenario: &str) -> Vec<&'a Row> {
+    let column = if scenario.starts_with("beside") { "canary-rate" } else { "rate-64" };
+    let families = [Family::Go, Family::Python].into_iter();
+    families.filter_map(|family| summary.leader_of(family, column)).collect()
 }
 
 fn multiples(summary: &Summary, scenario: &str, rivals: &[&Row]) -> Markup {

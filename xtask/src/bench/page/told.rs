@@ -119,16 +119,11 @@ impl Summary {
         best.map(|(row, _)| row)
     }
 
-    /// The row of a family that leads it in most columns; the earlier one of two.
-    pub(super) fn leader_of(&self, family: Family) -> Option<&Row> {
-        let leads = |row: &Row| {
-            let leader = |column| self.best_in(column, |it| it.family == family);
-            let leaders = (0..self.columns.len()).filter_map(leader);
-            leaders.filter(|it| it.name == row.name).count()
-        };
-        // Of several largest ones `max_by_key` takes the last.
-        let rows = self.rows.iter().rev().filter(|row| row.family == family);
-        rows.filter(|row| row.absence.is_none()).max_by_key(|row| leads(row))
+    /// The row of a family with the best number in the column of this name, if it is not nothing.
+    pub(super) fn leader_of(&self, family: Family, id: &str) -> Option<&Row> {
+        let column = self.columns.iter().position(|column| column.id == id)?;
+        let has_one = |row: &Row| row.number(column).is_some_and(|number| number.median > 0.0);
+        self.best_in(column, |row| row.family == family && has_one(row))
     }
 }
 
