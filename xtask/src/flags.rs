@@ -56,8 +56,9 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "only", "seed", "figures", "quick", "full", "smoke"])]
     pub(crate) resume: Option<PathBuf>,
 
-    /// Say which numbers differ from those of this folder's bench, on the same machine
-    #[arg(long, value_name = "DIR", conflicts_with = "figures")]
+    /// With --full: say which numbers differ from those of another bench on the same machine, by its
+    /// folder or a record's DATE-bench.json
+    #[arg(long, value_name = "PLACE", conflicts_with = "figures")]
     pub(crate) baseline: Option<PathBuf>,
 
     /// Fail if a number of fib-server is worse than the baseline's: intervals that do not touch,

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     bench::{
+        files::SUMMARY,
         noise,
         statistics::number,
         summary::{Better, Column, Entry, Number, SCHEMA_VERSION, Summary},
@@ -35,27 +36,30 @@ pub(super) struct Change {
     pub(super) times_worse: f64,
 }
 
-/// What a folder's bench found.
-pub(super) fn read(folder: &Path) -> Result<Summary> {
-    let path = folder.join(super::files::SUMMARY);
+/// What a bench found whose folder this is, or whose summary.
+pub(super) fn read(place: &Path) -> Result<Summary> {
+    let path = if place.is_dir() { place.join(SUMMARY) } else { place.to_owned() };
     let told = || format!("reading {}", path.display());
     let summary: Summary =
         serde_json::from_str(&fs::read_to_string(&path).with_context(told)?).with_context(told)?;
     let version = summary.schema_version;
     ensure!(version == SCHEMA_VERSION, "{} is of version {version}", path.display());
+    check_repetitions(&summary.date, summary.repetitions)?;
     Ok(summary)
 }
 
+/// Whether there are enough of them; better asked before they are made.
+pub(super) fn check_repetitions(date: &str, repetitions: usize) -> Result<()> {
+    ensure!(
+        repetitions >= REPETITIONS_MIN,
+        "a comparison needs {REPETITIONS_MIN} repetitions, and the bench of {date} has {repetitions}; --full \
+         makes more"
+    );
+    Ok(())
+}
+
 /// All that has changed, the worst first.
-pub(super) fn changes(before: &Summary, now: &Summary) -> Result<Vec<Change>> {
-    for summary in [before, now] {
-        ensure!(
-            summary.repetitions >= REPETITIONS_MIN,
-            "a comparison needs {REPETITIONS_MIN} repetitions; the bench of {} has {}",
-            summary.date,
-            summary.repetitions
-        );
-    }
+pub(super) fn changes(before: &Summary, now: &Summary) -> Vec<Change> {
     let mut changes = Vec::new();
     for (at, column) in now.columns.iter().enumerate() {
         let Some(then) = before.columns.iter().position(|it| it.id == column.id) else { continue };
@@ -76,7 +80,7 @@ pub(super) fn changes(before: &Summary, now: &Summary) -> Result<Vec<Change>> {
         }
     }
     changes.sort_by(|one, other| other.times_worse.total_cmp(&one.times_worse));
-    Ok(changes)
+    changes
 }
 
 fn is_changed(one: &Number, other: &Number, noises: &[Option<f64>]) -> bool {
@@ -157,7 +161,7 @@ mod tests {
     }
 
     fn told(before: [f64; 2], now: [f64; 2], noise: f64) -> Vec<(String, bool)> {
-        let changes = changes(&summary(before, 1.0), &summary(now, noise)).unwrap();
+        let changes = changes(&summary(before, 1.0), &summary(now, noise));
         changes.into_iter().map(|it| (it.column.clone(), it.is_regression())).collect()
     }
 
@@ -177,13 +181,14 @@ mod tests {
 
     #[test]
     fn the_worst_comes_first_and_says_so() {
-        let changes = changes(&summary([100.0, 100.0], 1.0), &summary([50.0, 400.0], 1.0)).unwrap();
+        let changes = changes(&summary([100.0, 100.0], 1.0), &summary([50.0, 400.0], 1.0));
         assert_eq!(changes[0].told(), "worse   4.00 ×  ours: time 100 -> 400");
     }
 
     #[test]
     fn too_few_repetitions_are_refused() {
-        let few = Summary { repetitions: 2, ..summary([1.0, 1.0], 1.0) };
-        assert!(changes(&few, &few).is_err());
+        let told = check_repetitions("today", 2).unwrap_err().to_string();
+        assert!(told.contains("--full"), "{told}");
+        assert!(check_repetitions("today", 3).is_ok());
     }
 }
