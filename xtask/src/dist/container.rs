@@ -6,7 +6,7 @@ use std::{
     net::TcpStream,
     os::fd::AsFd,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -66,6 +66,8 @@ pub(crate) struct Container<'a> {
     image: &'a Image,
     /// `unshare`, which waits for the process and ends as it does.
     supervisor: Child,
+    /// Kept, because a program whose stdout is closed fails to write to it.
+    _stdout: BufReader<ChildStdout>,
     process: Pid,
 }
 
@@ -99,15 +101,15 @@ impl<'a> Container<'a> {
         }
         let mut supervisor = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
-        let stdout = supervisor.stdout.take().context("its stdout is piped")?;
-        BufReader::new(stdout).read_line(&mut line)?;
+        let mut stdout = BufReader::new(supervisor.stdout.take().context("its stdout is piped")?);
+        stdout.read_line(&mut line)?;
         let process = only_child(&supervisor);
         if !line.starts_with("listening on ") || process.is_err() {
             let _ = supervisor.kill();
             let status = supervisor.wait()?;
             bail!("it said {line:?}, and ended with {status}");
         }
-        Ok(Self { engine, image, supervisor, process: process? })
+        Ok(Self { engine, image, supervisor, _stdout: stdout, process: process? })
     }
 
     /// Does something within its network.
