@@ -56,8 +56,8 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "only", "seed", "figures", "quick", "full", "smoke"])]
     pub(crate) resume: Option<PathBuf>,
 
-    /// With --full: say which numbers differ from those of another bench on the same machine, by its
-    /// folder or a record's DATE-bench.json
+    /// With --full: say which numbers differ from those of another bench on the same machine, by
+    /// its folder or a record's DATE-bench.json
     #[arg(long, value_name = "PLACE", conflicts_with = "figures")]
     pub(crate) baseline: Option<PathBuf>,
 
