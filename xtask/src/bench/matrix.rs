@@ -20,7 +20,7 @@ impl Budget {
     pub(super) const fn of_matrix(effort: Effort) -> Self {
         match effort {
             Effort::Smoke => Self { repetitions: 1, seconds: 0.02, retries: 0 },
-            Effort::Quick => Self { repetitions: 2, seconds: 0.08, retries: 0 },
+            Effort::Quick => Self { repetitions: 2, seconds: 0.055, retries: 0 },
             Effort::Full => Self { repetitions: 5, seconds: 0.2, retries: 1 },
         }
     }

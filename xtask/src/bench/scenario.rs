@@ -212,6 +212,9 @@ pub(super) const LARGE: Scenario = Scenario {
 /// A guess, for those who wait, of how long a step without timed loads takes.
 const UNTIMED: Duration = Duration::from_secs(1);
 
+/// And how long opening a connection that stays silent takes.
+const CONNECTING: Duration = Duration::from_micros(100);
+
 const fn clients(name: &'static str, connections: usize) -> Load {
     let keeps_samples = connections == 64;
     Load { name, connections, keeps_samples, ..LOAD }
@@ -273,6 +276,9 @@ impl Step {
 
     fn estimate(&self, timed: Duration) -> Duration {
         let loads = self.loads();
+        if let Self::Idle(connections) = self {
+            return CONNECTING * u32::try_from(*connections).unwrap_or(u32::MAX);
+        }
         if loads.is_empty() || loads.iter().any(|load| load.requests.is_some()) {
             return UNTIMED;
         }
