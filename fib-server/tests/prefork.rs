@@ -21,22 +21,15 @@ fn start(processes: usize, flags: &[&str]) -> Server {
 fn one_client_each(server: &Server, processes: usize) -> Vec<(Client, i32)> {
     let mut found: Vec<(Client, i32)> = Vec::new();
     wait_until("every child serves a client", || {
-        let before = sockets(server);
         let mut client = server.connect();
         client.ask("1");
-        let served_by = sockets(server).into_iter().find(|it| !before.contains(it)).unwrap().0;
+        let served_by = server.child_that_serves(&client).expect("some child has the socket");
         if found.iter().all(|&(_, pid)| pid != served_by) {
             found.push((client, served_by));
         }
         found.len() == processes
     });
     found
-}
-
-/// How many descriptors each child has open.
-fn sockets(server: &Server) -> Vec<(i32, usize)> {
-    let count = |pid| (pid, Process::descriptors(pid));
-    server.child_pids().into_iter().map(count).collect()
 }
 
 #[test]

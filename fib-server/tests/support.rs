@@ -6,6 +6,7 @@ use std::{
     io::{self, BufRead, BufReader, ErrorKind, Read, Write},
     mem,
     net::{Shutdown, TcpStream},
+    path::PathBuf,
     process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, OnceLock},
     thread::{self, JoinHandle},
@@ -217,6 +218,17 @@ impl Server {
         self.children().into_iter().map(|it| it.pid).collect()
     }
 
+    /// Which of its children serves this client.
+    pub(crate) fn child_that_serves(&self, client: &Client) -> Option<i32> {
+        let socket = client.socket.get_ref();
+        let (ours, theirs) = (socket.local_addr().unwrap(), socket.peer_addr().unwrap());
+        let table = procfs::net::tcp().unwrap().into_iter();
+        let inode = table.filter(|it| (it.local_address, it.remote_address) == (theirs, ours));
+        let socket = format!("socket:[{}]", inode.map(|it| it.inode).next()?);
+        let has_it = |pid: &i32| Process::files(*pid).any(|it| it.as_os_str() == &*socket);
+        self.child_pids().into_iter().find(has_it)
+    }
+
     /// How many descriptors it has open.
     pub(crate) fn descriptors(&self) -> usize {
         Process::descriptors(self.child.id().cast_signed())
@@ -226,11 +238,12 @@ impl Server {
     pub(crate) fn wakes(&self) -> u64 {
         let children = self.child_pids();
         let processes = children.iter().map(ToString::to_string).chain([self.pid().to_string()]);
-        let threads = processes.flat_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).unwrap());
-        let switches = threads.map(|thread| {
-            let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        // A thread may end while it is looked at.
+        let threads = processes.filter_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).ok());
+        let switches = threads.flatten().filter_map(|thread| {
+            let status = fs::read_to_string(thread.ok()?.path().join("status")).ok()?;
             let line = status.lines().find_map(|it| it.strip_prefix("voluntary_ctxt_switches:"));
-            line.unwrap().trim().parse::<u64>().unwrap()
+            Some(line.unwrap().trim().parse::<u64>().unwrap())
         });
         switches.sum()
     }
@@ -311,6 +324,12 @@ impl Process {
     /// How many descriptors it has open, if it lives.
     pub(crate) fn descriptors(pid: i32) -> usize {
         fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+    }
+
+    /// What it has open.
+    fn files(pid: i32) -> impl Iterator<Item = PathBuf> {
+        let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
+        descriptors.filter_map(|it| fs::read_link(it.ok()?.path()).ok())
     }
 
     /// `None` where there is none of that number.
