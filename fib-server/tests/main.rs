@@ -14,6 +14,8 @@ mod deploy;
 mod prefork;
 #[cfg(target_os = "linux")]
 mod processes;
+#[cfg(target_os = "linux")]
+mod promises;
 mod real_clients;
 mod session;
 mod shutdown;

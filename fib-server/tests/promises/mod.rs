@@ -1,0 +1,105 @@
+//! What the server promises under load, faults and bad input: docs/promises.md lists it.
+//!
+//! A promise is a test for every way of serving that can keep it, and ends with the same check:
+//! nothing was lost sight of. Its fast form runs with all tests; with `FIB_LONG=1`, as `cargo xtask
+//! soak` has it, it makes as many attempts as the promise is about.
+
+mod peers;
+
+use std::{env, fs};
+
+use fastrand::Rng;
+
+use crate::{
+    support::{Ended, Process, Server, Way, wait_until},
+    watched::Watched,
+};
+
+/// How often to try: a few times, or as often as it is promised.
+pub(crate) fn attempts(fast: usize, long: usize) -> usize {
+    if env::var("FIB_LONG").is_ok_and(|it| it == "1") { long } else { fast }
+}
+
+/// Where a test's choices come from. The seed is shown when the test fails, and `FIB_SEED` replays
+/// it.
+#[expect(clippy::print_stdout, reason = "the test harness shows it with a failure")]
+pub(crate) fn choices() -> Rng {
+    let given = env::var("FIB_SEED").ok().map(|seed| seed.parse().expect("FIB_SEED is a number"));
+    let seed = given.unwrap_or_else(|| fastrand::u64(..));
+    println!("FIB_SEED={seed} replays it");
+    Rng::with_seed(seed)
+}
+
+/// A server that must not lose sight of anything.
+pub(crate) struct Subject {
+    pub(crate) watched: Watched,
+    before: Footprint,
+}
+
+impl Subject {
+    /// Starts it, and has everything done once that is done when it is first needed.
+    pub(crate) fn start(way: Way, flags: &[&str]) -> Self {
+        let watched = Watched::start(way, flags);
+        for request in ["1", "30", "20000"] {
+            watched.server.connect().ask(request);
+        }
+        watched.wait_until_it_is("fib_connections_open", 0);
+        let before = Footprint::settled(&watched.server);
+        Self { watched, before }
+    }
+
+    pub(crate) fn server(&self) -> &Server {
+        &self.watched.server
+    }
+
+    /// Once all clients are gone: every connection and request is accounted for, nothing is held
+    /// that was not held before, and the server ends in order.
+    pub(crate) fn finish(self) -> Ended {
+        let Self { watched, before } = self;
+        watched.wait_until_it_is("fib_connections_open", 0);
+        watched.wait_until_it_is("fib_jobs_in_flight", 0);
+        wait_until(&format!("it holds no more than {before:?}"), || {
+            Footprint::of(&watched.server) == before
+        });
+        let ended = watched.server.stop();
+        assert_eq!(ended.count("accepted"), ended.count("closed"), "{}", ended.log);
+        let parts = ["ok", "err", "cancelled"].map(|name| ended.count(name));
+        assert_eq!(ended.count("requests"), parts.iter().sum::<u64>(), "{}", ended.log);
+        ended
+    }
+}
+
+/// What a server and its children hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Footprint {
+    processes: usize,
+    threads: usize,
+    descriptors: usize,
+}
+
+impl Footprint {
+    fn of(server: &Server) -> Self {
+        let family = server.descendants().into_iter().chain([server.pid().cast_signed()]);
+        let mut footprint = Self { processes: 0, threads: 0, descriptors: 0 };
+        for pid in family {
+            footprint.processes += 1;
+            footprint.descriptors += Process::descriptors(pid);
+            footprint.threads +=
+                fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+        }
+        footprint
+    }
+
+    /// Once it has stopped changing: what was begun may still be ending.
+    fn settled(server: &Server) -> Self {
+        let mut footprint = Self::of(server);
+        let mut times_seen = 0;
+        wait_until("what it holds stays the same", || {
+            let now = Self::of(server);
+            times_seen = if now == footprint { times_seen + 1 } else { 0 };
+            footprint = now;
+            times_seen == 10
+        });
+        footprint
+    }
+}
