@@ -83,6 +83,29 @@ pub struct Cli {
     #[arg(long, env = "FIB_MAX_IN_FLIGHT", value_name = "N", default_value_t = 10_000)]
     pub max_in_flight: usize,
 
+    /// How many bytes of large answers may wait for their clients to read them, in all; the next
+    /// request for one gets `ERR busy`
+    #[arg(long, env = "FIB_MAX_OUTPUT", value_name = "BYTES", default_value_t = 64 << 20)]
+    pub max_output: u64,
+
+    /// How long a client may be silent while it is owed nothing; then its connection is closed.
+    /// 0s is for ever
+    #[arg(long, env = "FIB_IDLE_TIMEOUT", value_name = "DURATION", default_value = "5m")]
+    #[arg(value_parser = humantime::parse_duration)]
+    pub idle_timeout: Duration,
+
+    /// How long a client may take from the first byte of a line to its newline; then it gets `ERR
+    /// deadline`, and its connection is closed. 0s is for ever
+    #[arg(long, env = "FIB_LINE_TIMEOUT", value_name = "DURATION", default_value = "10s")]
+    #[arg(value_parser = humantime::parse_duration)]
+    pub line_timeout: Duration,
+
+    /// How long a client may take to read its answers, 256 KiB at a time; then its connection is
+    /// reset. 0s is for ever
+    #[arg(long, env = "FIB_WRITE_TIMEOUT", value_name = "DURATION", default_value = "10s")]
+    #[arg(value_parser = humantime::parse_duration)]
+    pub write_timeout: Duration,
+
     /// How long a request may take, from its arrival until its answer is computed; then it gets
     /// `ERR deadline` [default: as long as it needs]
     #[arg(long, env = "FIB_DEADLINE", value_name = "DURATION")]

@@ -10,6 +10,8 @@ use crate::{
     Cli,
     child::Role,
     compute::{Algorithm, ComputeKind, ComputeOptions},
+    connection::ConnectionLimits,
+    reaper::Timeouts,
     shutdown::DrainTimes,
     strategy::{BuildError, Knobs, Strategy, StrategyKind},
 };
@@ -31,8 +33,8 @@ pub struct Config {
     pub busy_poll: Option<Duration>,
     /// How many cores may be used, if not all.
     pub cores: Option<NonZeroUsize>,
-    /// How many clients are served at once.
-    pub max_connections: usize,
+    /// What clients may take.
+    pub limits: ConnectionLimits,
     /// Where those who watch the server are answered, if anywhere.
     pub admin: Option<Address>,
     /// When a drain begins, and how long it may take.
@@ -119,12 +121,25 @@ impl TryFrom<Cli> for Config {
             },
             busy_poll: cli.busy_poll,
             cores: cli.cores,
-            max_connections: cli.max_connections,
+            limits: ConnectionLimits {
+                max_connections: cli.max_connections,
+                max_output: cli.max_output,
+                timeouts: Timeouts {
+                    idle: none_if_zero(cli.idle_timeout),
+                    line: none_if_zero(cli.line_timeout),
+                    write: none_if_zero(cli.write_timeout),
+                },
+            },
             admin: cli.admin,
             drain: DrainTimes { delay: cli.drain_delay, timeout: cli.drain_timeout },
             role: cli.role,
         })
     }
+}
+
+/// 0 stands for no limit.
+fn none_if_zero(limit: Duration) -> Option<Duration> {
+    (!limit.is_zero()).then_some(limit)
 }
 
 impl Config {

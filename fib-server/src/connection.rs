@@ -5,7 +5,8 @@ use std::{
     io::{self, Read},
     mem,
     net::Shutdown,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
@@ -19,11 +20,17 @@ use tracing::{debug, warn};
 
 use crate::{
     counters::Counters,
+    progress::{Progress, Verdict},
+    reaper::{self, Sight, Timeouts, Watched},
     session::{CHUNK_LEN, Session},
 };
 
 /// Descriptors that are no client's: listeners, logs, wake-ups, a runtime's own.
 const OWN_DESCRIPTORS: u64 = 64;
+
+/// How much output a connection may have that does not count for `--max-output`: for short answers
+/// it makes no difference, and the count is one that all threads share.
+const FREE_OUTPUT: u64 = 16 * 1024;
 
 /// One client: its socket and its conversation. Dropping it closes both and counts them.
 #[derive(Debug)]
@@ -56,6 +63,50 @@ impl Connection {
     }
 }
 
+impl Connection {
+    /// Counts the output, as far as it is large, for what all clients may be owed.
+    pub(crate) fn hold_output(&self) {
+        let len = self.session.output().len() as u64;
+        if len > FREE_OUTPUT {
+            self.connections.hold(self.session.progress(), len);
+        }
+    }
+
+    /// Counts an answer of this length before it is computed; whether there is room for it.
+    #[must_use]
+    pub(crate) fn reserve_output(&self, len: u64) -> bool {
+        let progress = self.session.progress();
+        let len = len.saturating_add(self.session.output().len() as u64);
+        if len <= FREE_OUTPUT {
+            return true;
+        }
+        self.connections.hold(progress, len);
+        let Connections { counters, limits, .. } = &*self.connections;
+        let has_room = counters.output() <= limits.max_output;
+        if !has_room {
+            self.release_output();
+        }
+        has_room
+    }
+
+    /// Gives back what was counted: all of it is sent.
+    pub(crate) fn release_output(&self) {
+        if self.session.progress().held() > 0 {
+            self.connections.hold(self.session.progress(), 0);
+        }
+    }
+}
+
+impl Connection {
+    /// Takes note that the kernel has given it up, because its client took nothing for too long.
+    pub(crate) fn count_given_up(&self) {
+        // Unless it was given up twice.
+        if self.session.progress().verdict().is_none() {
+            self.connections.counters.timed_out(Verdict::Write);
+        }
+    }
+}
+
 impl Client {
     pub(crate) const fn new(socket: Arc<Socket>) -> Self {
         Self(socket)
@@ -76,34 +127,63 @@ impl Client {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.connections.counters.count(self.id, self.session.final_counts());
+        self.release_output();
         self.connections.close(self.id);
+    }
+}
+
+/// What clients may take.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimits {
+    /// How many there may be.
+    pub max_connections: usize,
+    /// How many bytes of large answers all of them may be owed.
+    pub max_output: u64,
+    /// How long they may keep the server waiting.
+    pub timeouts: Timeouts,
+}
+
+impl ConnectionLimits {
+    /// For so many clients that may take what they want.
+    pub(crate) fn none(max_connections: usize) -> Self {
+        Self { max_connections, max_output: u64::MAX, timeouts: Timeouts::default() }
     }
 }
 
 /// The clients that are connected now, and the count of those that were.
 #[derive(Debug)]
 pub struct Connections {
-    max: usize,
+    limits: ConnectionLimits,
     counters: Arc<Counters>,
     registry: Mutex<Registry>,
+    /// Told when the first one comes.
+    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Registry {
-    /// Weak, so that a socket closes when its connection ends and not a lock later.
-    open: HashMap<u64, Weak<Socket>>,
+    open: HashMap<u64, Open>,
     next_id: u64,
     draining: bool,
+    has_ended: bool,
+}
+
+#[derive(Debug)]
+struct Open {
+    /// Weak, so that a socket closes when its connection ends and not a lock later.
+    socket: Weak<Socket>,
+    progress: Arc<Progress>,
+    sight: Sight,
 }
 
 impl Connections {
-    pub(crate) fn new(max: usize, counters: Arc<Counters>) -> Self {
-        Self { max, counters, registry: Mutex::default() }
+    pub(crate) fn new(limits: ConnectionLimits, counters: Arc<Counters>) -> Self {
+        Self { limits, counters, registry: Mutex::default(), changed: Condvar::new() }
     }
 
-    /// How many there may be.
-    pub(crate) const fn max(&self) -> usize {
-        self.max
+    /// What they may take.
+    pub(crate) const fn limits(&self) -> &ConnectionLimits {
+        &self.limits
     }
 
     /// How many clients and requests there were, and are.
@@ -118,11 +198,16 @@ impl Connections {
         peer: String,
         session: Session,
     ) -> Option<Connection> {
+        if let Some(limit) = self.limits.timeouts.write {
+            // For what the kernel has taken over, it waits in our place. It fails for Unix sockets,
+            // which need no such thing.
+            let _ = socket.set_tcp_user_timeout(Some(limit));
+        }
         let socket = Arc::new(socket);
-        if let Some(id) = self.open(&socket) {
+        if let Some(id) = self.open(&socket, &session) {
             return Some(Connection { socket, session, peer, id, connections: Arc::clone(self) });
         }
-        debug!(peer, max = self.max, "refused: too many connections");
+        debug!(peer, max = self.limits.max_connections, "refused: too many connections");
         if let Err(error) = self.refuse(&socket) {
             debug!(peer, "the refusal was not sent: {error}");
         }
@@ -130,14 +215,20 @@ impl Connections {
     }
 
     /// Registers a socket and names it; `None` when there are too many.
-    fn open(&self, socket: &Arc<Socket>) -> Option<u64> {
-        if !self.counters.open(self.max as u64) {
+    fn open(&self, socket: &Arc<Socket>, session: &Session) -> Option<u64> {
+        if !self.counters.open(self.limits.max_connections as u64) {
             return None;
         }
+        session.await_input();
+        let progress = Arc::clone(session.progress());
+        let sight = Sight::new(session.received_at());
         let mut registry = self.registry();
         let id = registry.next_id;
         registry.next_id += 1;
-        registry.open.insert(id, Arc::downgrade(socket));
+        registry.open.insert(id, Open { socket: Arc::downgrade(socket), progress, sight });
+        if registry.open.len() == 1 {
+            self.changed.notify_all();
+        }
         if registry.draining {
             end_input(socket);
         }
@@ -147,7 +238,7 @@ impl Connections {
     /// Says `ERR busy` and closes, without ever waiting for the client.
     fn refuse(&self, socket: &Socket) -> io::Result<()> {
         let mut line = Vec::new();
-        let max = self.max;
+        let max = self.limits.max_connections;
         let text = format!("{max} clients are connected; --max-connections raises the limit");
         encode_error(ErrorCode::Busy, &text, &mut line);
         socket.set_nonblocking(true)?;
@@ -164,8 +255,44 @@ impl Connections {
     pub(crate) fn end_input_of_all(&self) {
         let mut registry = self.registry();
         if !mem::replace(&mut registry.draining, true) {
-            registry.open.values().filter_map(Weak::upgrade).for_each(|socket| end_input(&socket));
+            let sockets = registry.open.values().filter_map(|it| it.socket.upgrade());
+            sockets.for_each(|socket| end_input(&socket));
         }
+    }
+
+    /// Ends those that keep the server waiting for too long.
+    pub(crate) fn reap(&self, now: Instant) {
+        let ConnectionLimits { timeouts, max_output, .. } = &self.limits;
+        let mut registry = self.registry();
+        let all = registry.open.values_mut().filter_map(|Open { socket, progress, sight }| {
+            Some(Watched { socket: socket.upgrade()?, progress, sight })
+        });
+        let too_much = self.counters.output().saturating_sub(*max_output);
+        for verdict in reaper::reap(all, timeouts, too_much, now) {
+            self.counters.timed_out(verdict);
+        }
+    }
+
+    /// Sleeps for a while, or as long as there is no client; whether it is to go on.
+    pub(crate) fn pause_reaping(&self, pause: Duration) -> bool {
+        let registry = self.registry();
+        let pause = self.changed.wait_timeout_while(registry, pause, |it| !it.has_ended);
+        let (registry, _) = pause.unwrap_or_else(PoisonError::into_inner);
+        let nobody = |it: &mut Registry| it.open.is_empty() && !it.has_ended;
+        let registry = self.changed.wait_while(registry, nobody);
+        !registry.unwrap_or_else(PoisonError::into_inner).has_ended
+    }
+
+    pub(crate) fn end_reaping(&self) {
+        self.registry().has_ended = true;
+        self.changed.notify_all();
+    }
+
+    /// Has a connection's output count as so many bytes.
+    fn hold(&self, progress: &Progress, bytes: u64) {
+        // Only its own conversation changes what one holds.
+        self.counters.hold_output(progress.held(), bytes);
+        progress.set_held(bytes);
     }
 
     /// A panic elsewhere cannot leave it half-changed, so a poisoned lock is a good one.

@@ -17,6 +17,7 @@ use crate::{
     compute::Compute,
     connection::{Connection, Connections},
     counters::Counters,
+    progress::Verdict,
     session::{InputEnd, Session},
     shutdown::Latch,
 };
@@ -99,10 +100,16 @@ impl Context {
         info_span!("conn", peer = connection.peer, strategy = self.strategy)
     }
 
-    /// Why a connection's input ended: a drain ends it for all of them.
+    /// Why a connection's input ended: the server may have ended this one, and a drain ends it for
+    /// all of them.
     #[must_use]
-    pub fn input_end(&self) -> InputEnd {
-        if self.latch.is_fired() { InputEnd::Drain } else { InputEnd::Client }
+    pub(crate) fn input_end(&self, verdict: Option<Verdict>) -> InputEnd {
+        let limit = self.connections.limits().timeouts.line;
+        match (verdict, limit) {
+            _ if self.latch.is_fired() => InputEnd::Drain,
+            (Some(Verdict::Line), Some(limit)) => InputEnd::LineTimeout(limit),
+            _ => InputEnd::Client,
+        }
     }
 
     /// Whether the server was told to stop, though it may go on for a while before the drain.

@@ -16,6 +16,8 @@ pub mod counters;
 mod entrance;
 mod inheritance;
 pub mod listener;
+mod progress;
+pub mod reaper;
 mod self_check;
 pub mod session;
 pub mod shutdown;
@@ -37,6 +39,7 @@ use crate::{
     counters::{Counters, Tally},
     entrance::Entrances,
     listener::Listener,
+    reaper::Reaper,
     self_check::SelfCheck,
     session::RequestCounts,
     shutdown::DrainTimes,
@@ -62,7 +65,7 @@ fn serve(mut config: Config) -> Result<()> {
         cores::limit_to(cores)?;
     }
     let others = config.compute.descriptors() + admin::DESCRIPTORS;
-    connection::reserve_descriptors(config.max_connections, others)?;
+    connection::reserve_descriptors(config.limits.max_connections, others)?;
     let entrances = Entrances::open(&config)?;
     let identity = Identity::new(&config);
     let has_children = config.has_children();
@@ -81,6 +84,7 @@ fn serve(mut config: Config) -> Result<()> {
     systemd::report(check, Arc::clone(&context)).context("starting a thread")?;
     let process_tree = ProcessTree::new(has_children);
     let subject = Subject { context: Arc::clone(&context), identity, process_tree };
+    let _reaper = Reaper::start(&context).context("starting a thread")?;
     let _admin = Admin::start(entrances.admin, subject)?;
     let listeners = entrances.clients.into_iter().flatten().collect();
     let Config { strategy, kind, .. } = config;
@@ -117,6 +121,7 @@ fn serve_as_child(config: &Config) -> Result<()> {
     // Where nobody else computes for it, it does.
     let computes = config.compute.kind == ComputeKind::Inline;
     let _worker = computes.then(|| context.counters().worker());
+    let _reaper = Reaper::start(&context).context("starting a thread")?;
     child::on_end_of_input(server, move || draining.begin_drain()).context("starting a thread")?;
     strategy::prefork_loop().serve(listeners, &context)?;
     context.compute().close();
@@ -131,7 +136,7 @@ fn new_context(
     let counters = Arc::new(counters);
     let compute = Compute::new(compute, Arc::clone(&counters));
     let compute = compute.context("starting whoever computes")?;
-    let connections = Connections::new(config.max_connections, counters);
+    let connections = Connections::new(config.limits, counters);
     let strategy = config.kind.to_string();
     let context = Context::new(strategy, config.protocol, compute, connections, config.busy_poll);
     Ok(Arc::new(context.context("creating the latch")?))

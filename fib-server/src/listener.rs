@@ -145,6 +145,7 @@ impl AsFd for Listener {
 }
 
 /// What one accept brought.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it was made")]
 pub(crate) enum Accepted {
     /// A client to serve.
     Client(Connection),

@@ -9,6 +9,7 @@
 
 use std::{
     mem,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -17,7 +18,10 @@ use fib_proto::{
     encode_value,
 };
 
-use crate::compute::{Answer, Outcome, Refusal};
+use crate::{
+    compute::{Answer, Outcome, Refusal},
+    progress::{Progress, Waits},
+};
 
 /// How much to read from a socket at a time.
 pub const CHUNK_LEN: usize = 8 * 1024;
@@ -27,6 +31,9 @@ const OUTPUT_HIGH_WATER: usize = 64 * 1024;
 
 /// How large a buffer a quiet connection may keep.
 const IDLE_CAPACITY: usize = 1024;
+
+/// How much of its output a client has to read in the time of one `--write-timeout`.
+const PART_LEN: u64 = 256 * 1024;
 
 /// How long digits may wait for their newline before the log says what may be wrong.
 const NEWLINE_PATIENCE: Duration = Duration::from_secs(1);
@@ -47,6 +54,10 @@ pub struct Session {
     /// Whether the request that was given out last is not answered yet.
     in_progress: bool,
     counts: RequestCounts,
+    /// How many requests are not in `counts` any more.
+    requests_before: u64,
+    bytes_sent: u64,
+    progress: Arc<Progress>,
 }
 
 /// How many requests there were, and what became of them: `requests` is the sum of the others.
@@ -69,6 +80,8 @@ pub enum InputEnd {
     Client,
     /// The server is stopping.
     Drain,
+    /// A line was not finished within that time.
+    LineTimeout(Duration),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +101,7 @@ enum Hint {
 impl Session {
     /// A conversation that begins now.
     #[must_use]
-    pub const fn new(limits: Limits, now: Instant) -> Self {
+    pub fn new(limits: Limits, now: Instant) -> Self {
         Self {
             decoder: Decoder::new(limits),
             input: Vec::new(),
@@ -99,7 +112,10 @@ impl Session {
             output: Vec::new(),
             sent: 0,
             in_progress: false,
-            counts: RequestCounts { requests: 0, ok: 0, err: 0, cancelled: 0 },
+            counts: RequestCounts::default(),
+            requests_before: 0,
+            bytes_sent: 0,
+            progress: Arc::default(),
         }
     }
 
@@ -175,11 +191,41 @@ impl Session {
     /// Takes note that so many bytes of the output were sent.
     pub fn sent(&mut self, len: usize) {
         self.sent += len;
+        self.bytes_sent += len as u64;
         debug_assert!(self.sent <= self.output.len(), "no more can be sent than there is");
         if self.sent == self.output.len() {
             self.sent = 0;
             clear(&mut self.output);
+        } else {
+            self.await_room();
         }
+    }
+
+    /// How it gets on, for whoever ends those that do not.
+    pub(crate) const fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    /// Takes note that the client is to read what it is owed, before anything else happens.
+    pub(crate) fn await_room(&self) {
+        // It has got on when it is owed something else, or has read a part of it.
+        self.progress.note(Waits::ForRoom, self.requests() + self.bytes_sent / PART_LEN);
+    }
+
+    /// Takes note that the client is to say something.
+    pub(crate) fn await_input(&self) {
+        let is_cut = self.taken < self.input.len();
+        let waits = if is_cut { Waits::ForRestOfLine } else { Waits::ForRequest };
+        self.progress.note(waits, self.requests());
+    }
+
+    /// Takes note that the client has to wait.
+    pub(crate) fn keep_waiting(&self) {
+        self.progress.note(Waits::NotAtAll, self.requests());
+    }
+
+    const fn requests(&self) -> u64 {
+        self.requests_before + self.counts.requests
     }
 
     /// Whether requests wait for the output to be sent.
@@ -220,6 +266,7 @@ impl Session {
         let unanswered = u64::from(self.in_progress);
         let rest = RequestCounts { requests: unanswered, ..RequestCounts::default() };
         let RequestCounts { requests, .. } = self.counts;
+        self.requests_before += requests - unanswered;
         RequestCounts { requests: requests - unanswered, ..mem::replace(&mut self.counts, rest) }
     }
 
@@ -247,6 +294,11 @@ impl Session {
             match self.input_state {
                 InputState::Ended(InputEnd::Drain) => {
                     self.reply_error(ErrorCode::Shutdown, "the server is stopping");
+                }
+                InputState::Ended(InputEnd::LineTimeout(limit)) => {
+                    let limit = humantime::format_duration(limit);
+                    let text = format!("the line was not finished within --line-timeout {limit}");
+                    self.reply_error(ErrorCode::Deadline, text);
                 }
                 _ => self.reply_error(error.code(), error),
             }

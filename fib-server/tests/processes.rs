@@ -126,9 +126,10 @@ fn children_end_with_the_drain() {
 fn children_live_as_long_as_the_drain_needs_them() {
     let server = start(2, &["--algorithm", "recursive"]);
     let children = server.children();
+    let nicer = Process::find(server.pid().cast_signed()).unwrap().nice + 10;
     for child in &children {
         assert_eq!(child.group, child.pid, "a group of its own");
-        wait_until("it is nice", || Process::find(child.pid).unwrap().nice == 10);
+        wait_until("it is nice", || Process::find(child.pid).unwrap().nice == nicer.min(19));
     }
     let mut client = server.connect();
     client.send("38\n30\n");

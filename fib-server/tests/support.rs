@@ -362,12 +362,20 @@ pub(crate) fn strike(process: i32, signal: Signal) {
 }
 
 /// Waits for something that must happen.
-pub(crate) fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, happened: impl FnMut() -> bool) {
+    assert!(comes_true(happened), "in vain: {what}");
+}
+
+/// Whether something happens while there is patience.
+pub(crate) fn comes_true(mut happened: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + PATIENCE;
     while !happened() {
-        assert!(Instant::now() < deadline, "in vain: {what}");
+        if Instant::now() >= deadline {
+            return false;
+        }
         thread::sleep(Duration::from_millis(2));
     }
+    true
 }
 
 fn collect(stderr: ChildStderr, log: &Mutex<String>) {

@@ -16,7 +16,9 @@ use super::{Subject, process_tree::Processes};
 use crate::{
     Config,
     compute::ComputeOptions,
+    connection::ConnectionLimits,
     counters::{Tally, Times},
+    progress::Verdict,
     session::RequestCounts,
 };
 
@@ -45,7 +47,7 @@ impl Identity {
 struct Snapshot {
     identity: Identity,
     tally: Tally,
-    connections_max: usize,
+    limits: ConnectionLimits,
     jobs_max: usize,
     is_draining: bool,
     processes: Option<Processes>,
@@ -58,7 +60,7 @@ pub(super) fn page(subject: &Subject) -> String {
     registry.register_collector(Box::new(Snapshot {
         identity: subject.identity.clone(),
         tally: context.counters().tally(),
-        connections_max: context.connections().max(),
+        limits: *context.connections().limits(),
         jobs_max: context.compute().max_in_flight() * context.counters().processes(),
         is_draining: context.is_stopping(),
         processes: subject.process_tree.look(),
@@ -90,7 +92,17 @@ impl Snapshot {
         let help = "Connections that were refused, because there were --max-connections.";
         page.counter("fib_connections_refused", help, refused)?;
         page.gauge("fib_connections_open", "Connections now.", accepted.saturating_sub(closed))?;
-        page.gauge("fib_connections_max", "--max-connections.", self.connections_max as u64)
+        let max = self.limits.max_connections as u64;
+        page.gauge("fib_connections_max", "--max-connections.", max)?;
+        let help = "Connections that the server has ended: idle, line and write, because the \
+                    client took longer than the timeout of that name; output, because others \
+                    needed the room of the answers that it did not read.";
+        let reasons = Verdict::ALL.map(|it| (it.name(), self.tally.timed_out[it as usize]));
+        page.counters("fib_connections_timed_out", help, "reason", &reasons)?;
+        let help =
+            "Bytes of large answers that are computed, or wait for their clients to read them.";
+        page.gauge("fib_output_bytes", help, self.tally.output)?;
+        page.gauge("fib_output_max_bytes", "--max-output.", self.limits.max_output)
     }
 
     fn requests(&self, page: &mut Page<'_>) -> fmt::Result {
@@ -120,8 +132,13 @@ impl Snapshot {
         ];
         page.counters("fib_jobs", help, "outcome", &outcomes)?;
         let help = "Requests that were refused at once: busy, because --max-in-flight were under \
-                    way; deadline, because they could not be done within --deadline.";
-        let reasons = [("busy", jobs.refused_busy), ("deadline", jobs.refused_deadline)];
+                    way; deadline, because they could not be done within --deadline; output, \
+                    because --max-output bytes of answers wait to be read.";
+        let reasons = [
+            ("busy", jobs.refused_busy),
+            ("deadline", jobs.refused_deadline),
+            ("output", jobs.refused_output),
+        ];
         page.counters("fib_jobs_refused", help, "reason", &reasons)?;
         let help = "From the arrival of such a request until somebody began to compute it.";
         page.histogram("fib_job_wait_seconds", help, &jobs.waits)?;

@@ -111,6 +111,12 @@ pub enum Refusal {
         /// How many may be.
         max: usize,
     },
+    /// The answer is large, and other answers wait to be read.
+    #[error("large answers wait to be read by their clients; --max-output {max} is the limit")]
+    NoRoom {
+        /// How many bytes of them may wait.
+        max: u64,
+    },
     /// It would take too long.
     #[error("it cannot be done within --deadline {}", humantime::format_duration(*deadline))]
     TooLate {
@@ -136,7 +142,7 @@ impl Refusal {
     #[must_use]
     pub const fn code(self) -> ErrorCode {
         match self {
-            Self::TooMany { .. } | Self::TooLate { .. } => ErrorCode::Busy,
+            Self::TooMany { .. } | Self::NoRoom { .. } | Self::TooLate { .. } => ErrorCode::Busy,
             Self::Deadline { .. } => ErrorCode::Deadline,
             Self::ClientGone | Self::Failed => ErrorCode::Internal,
         }

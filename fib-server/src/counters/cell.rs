@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicU64;
 
 use super::histogram::Histogram;
+use crate::progress::Verdict;
 
 /// Into how many lines of the cache the counters of requests are spread. Connections are dealt out
 /// to them, so that two cores that answer at the same time seldom want the same one.
@@ -17,6 +18,9 @@ pub(crate) struct Cell {
     pub(super) accepted: AtomicU64,
     pub(super) closed: AtomicU64,
     pub(super) refused: AtomicU64,
+    pub(super) timed_out: [AtomicU64; Verdict::ALL.len()],
+    /// Bytes of large answers that are computed, or wait to be read.
+    pub(super) output: AtomicU64,
     /// Threads or processes that compute.
     pub(super) workers: AtomicU64,
     /// Processes that were started in the place of others.
@@ -46,6 +50,7 @@ pub(super) struct Jobs {
     pub(super) cancelled: AtomicU64,
     pub(super) refused_busy: AtomicU64,
     pub(super) refused_deadline: AtomicU64,
+    pub(super) refused_output: AtomicU64,
     pub(super) slices: AtomicU64,
     pub(super) steals: AtomicU64,
     pub(super) waits: Histogram,

@@ -27,6 +27,8 @@ pub struct JobCounts {
     pub refused_busy: u64,
     /// Not taken on, because they could not be done in time.
     pub refused_deadline: u64,
+    /// Not taken on, because there was no room for their answers.
+    pub refused_output: u64,
     /// How often somebody computed for one of them.
     pub slices: u64,
     /// How often that was to help another thread.
@@ -67,6 +69,7 @@ impl Counters {
         match refusal {
             Refusal::TooMany { .. } => cells.refused_busy.fetch_add(1, Relaxed),
             Refusal::TooLate { .. } => cells.refused_deadline.fetch_add(1, Relaxed),
+            Refusal::NoRoom { .. } => cells.refused_output.fetch_add(1, Relaxed),
             Refusal::Deadline { .. } | Refusal::ClientGone | Refusal::Failed => 0,
         };
     }
@@ -130,6 +133,7 @@ impl cell::Jobs {
             started: self.started.load(Relaxed),
             refused_busy: self.refused_busy.load(Relaxed),
             refused_deadline: self.refused_deadline.load(Relaxed),
+            refused_output: self.refused_output.load(Relaxed),
             slices: self.slices.load(Relaxed),
             steals: self.steals.load(Relaxed),
             waits: self.waits.read(),
@@ -150,6 +154,7 @@ impl Add for JobCounts {
             cancelled: self.cancelled + other.cancelled,
             refused_busy: self.refused_busy + other.refused_busy,
             refused_deadline: self.refused_deadline + other.refused_deadline,
+            refused_output: self.refused_output + other.refused_output,
             slices: self.slices + other.slices,
             steals: self.steals + other.steals,
             waits: self.waits.and(other.waits),

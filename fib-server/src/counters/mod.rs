@@ -19,7 +19,7 @@ use std::{
 
 pub(crate) use self::cell::Cell;
 pub use self::{histogram::Times, job::JobCounts};
-use crate::{session::RequestCounts, sys::shared::SharedCells};
+use crate::{progress::Verdict, session::RequestCounts, sys::shared::SharedCells};
 
 /// What happened so far. A connection's requests are counted before their answers are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +30,11 @@ pub struct Tally {
     pub closed: u64,
     /// Connections that were refused because there were too many.
     pub refused: u64,
+    /// Connections that the server ended, because they kept it waiting: idle, in the middle of a
+    /// line, not reading, and not reading while others needed the room.
+    pub timed_out: [u64; 4],
+    /// Bytes of large answers that are computed, or wait to be read.
+    pub output: u64,
     /// What became of the requests.
     pub requests: RequestCounts,
     /// What became of those that take time.
@@ -137,6 +142,21 @@ impl Counters {
         }
     }
 
+    /// Has so many bytes of output count as so many others.
+    pub(crate) fn hold_output(&self, before: u64, bytes: u64) {
+        self.own().output.fetch_add(bytes.wrapping_sub(before), SeqCst);
+    }
+
+    /// How many bytes of output count.
+    pub(crate) fn output(&self) -> u64 {
+        self.all().iter().map(|cell| cell.output.load(SeqCst)).sum()
+    }
+
+    /// Takes note that a connection was ended for this reason.
+    pub(crate) fn timed_out(&self, verdict: Verdict) {
+        self.own().timed_out[verdict as usize].fetch_add(1, Relaxed);
+    }
+
     /// Gives a connection's place back.
     pub(crate) fn close(&self) {
         let own = self.own();
@@ -167,6 +187,7 @@ impl Counters {
         cell.closed.store(cell.accepted.load(Relaxed), Relaxed);
         cell.jobs.cancel_all();
         cell.workers.store(0, Relaxed);
+        cell.output.store(0, SeqCst);
         cell.open.store(0, SeqCst);
     }
 
@@ -181,6 +202,12 @@ impl Counters {
             closed: sum(|it| &it.closed),
             accepted: sum(|it| &it.accepted),
             refused: sum(|it| &it.refused),
+            timed_out: Verdict::ALL.map(|verdict| {
+                let ended =
+                    self.all().iter().map(|it| it.timed_out[verdict as usize].load(Relaxed));
+                ended.sum()
+            }),
+            output: self.output(),
             requests: self.requests(),
             jobs: self.all().iter().map(|cell| cell.jobs.read()).sum(),
             workers: sum(|it| &it.workers),

@@ -75,7 +75,7 @@ impl Stream for BlockingStream {
             return Ok(received);
         }
         match self.read_until(session, until) {
-            Err(error) if is_timeout(&error) => Ok(Received::TimedOut),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Received::TimedOut),
             result => result.map(Received::bytes),
         }
     }
@@ -115,9 +115,4 @@ impl BlockingStream {
         self.socket.set_read_timeout(None)?;
         result
     }
-}
-
-/// A socket's read timeout shows as either.
-fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use fib_core::decimal_len;
 use fib_proto::Request;
 use rustix::{
     io::Errno,
@@ -92,7 +93,11 @@ pub(super) fn read(socket: &Socket, session: &mut Session, flags: RecvFlags) -> 
 
 /// Talks with one client until the conversation is over, and logs how it ended.
 pub(super) async fn serve(mut connection: Connection, stream: impl Stream, context: &Context) {
-    telemetry::log_end(converse(&mut connection, stream, context).await);
+    let result = converse(&mut connection, stream, context).await;
+    if result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+        connection.count_given_up();
+    }
+    telemetry::log_end(result);
 }
 
 async fn converse(
@@ -105,16 +110,15 @@ async fn converse(
         answer_all(connection, &mut stream, &client, context).await?;
         let held_back = connection.session.output_is_high();
         send(connection, &mut stream).await?;
-        let Connection { socket, session, .. } = connection;
-        if session.is_over() {
-            socket.shutdown(Shutdown::Write)?;
-            return linger(session, &mut stream).await;
+        if connection.session.is_over() {
+            connection.socket.shutdown(Shutdown::Write)?;
+            return linger(&mut connection.session, &mut stream).await;
         }
         if held_back {
             // So many answers were a turn's work.
             stream.yield_now().await;
         } else {
-            receive(session, &mut stream, context).await?;
+            receive(connection, &mut stream, context).await?;
         }
     }
 }
@@ -152,11 +156,18 @@ async fn compute(
     context: &Context,
 ) -> io::Result<Outcome> {
     let (counters, received_at) = (context.counters(), connection.session.received_at());
-    match context.compute().start(request.n, client, received_at) {
+    connection.session.keep_waiting();
+    let started = if connection.reserve_output(decimal_len(request.n)) {
+        context.compute().start(request.n, client, received_at)
+    } else {
+        Err(Refusal::NoRoom { max: context.connections().limits().max_output })
+    };
+    match started {
         Ok(started) => {
             let job = counters.begin_job(received_at);
             // Earlier answers must not wait for a later one.
-            send(connection, stream).await?;
+            send_output(connection, stream).await?;
+            connection.session.keep_waiting();
             let outcome = finish(started, stream).await;
             job.end(&outcome);
             Ok(outcome)
@@ -170,7 +181,16 @@ async fn compute(
 
 /// Counts and sends the answers that there are.
 async fn send(connection: &mut Connection, stream: &mut impl Stream) -> io::Result<()> {
+    connection.hold_output();
+    send_output(connection, stream).await?;
+    connection.release_output();
+    Ok(())
+}
+
+/// The same, while a further answer is held for.
+async fn send_output(connection: &mut Connection, stream: &mut impl Stream) -> io::Result<()> {
     connection.count_answers();
+    connection.session.await_room();
     stream.send(&mut connection.session).await
 }
 
@@ -207,14 +227,16 @@ async fn finish(started: Started, stream: &mut impl Stream) -> Outcome {
 }
 
 async fn receive(
-    session: &mut Session,
+    connection: &mut Connection,
     stream: &mut impl Stream,
     context: &Context,
 ) -> io::Result<()> {
+    let session = &mut connection.session;
+    session.await_input();
     let deadline = session.deadline();
     match stream.receive(session, deadline).await? {
         Received::Input => {}
-        Received::End => session.end_input(context.input_end()),
+        Received::End => session.end_input(context.input_end(session.progress().verdict())),
         Received::TimedOut => {
             if session.newline_is_missing(Instant::now()) {
                 warn!("{NEWLINE_HINT}");

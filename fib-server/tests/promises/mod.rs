@@ -6,12 +6,12 @@
 
 mod peers;
 
-use std::{env, fs};
+use std::{env, fs, thread};
 
 use fastrand::Rng;
 
 use crate::{
-    support::{Ended, Process, Server, Way, wait_until},
+    support::{Ended, Process, Server, Way, comes_true, wait_until},
     watched::Watched,
 };
 
@@ -44,6 +44,7 @@ impl Subject {
             watched.server.connect().ask(request);
         }
         watched.wait_until_it_is("fib_connections_open", 0);
+        watched.wait_until_it_is("fib_workers", workers(way));
         let before = Footprint::settled(&watched.server);
         Self { watched, before }
     }
@@ -58,15 +59,24 @@ impl Subject {
         let Self { watched, before } = self;
         watched.wait_until_it_is("fib_connections_open", 0);
         watched.wait_until_it_is("fib_jobs_in_flight", 0);
-        wait_until(&format!("it holds no more than {before:?}"), || {
-            Footprint::of(&watched.server) == before
-        });
+        let mut after = before;
+        let is_as_before = || {
+            after = Footprint::of(&watched.server);
+            after == before
+        };
+        assert!(comes_true(is_as_before), "it holds {after:?}; {before:?} before");
         let ended = watched.server.stop();
         assert_eq!(ended.count("accepted"), ended.count("closed"), "{}", ended.log);
         let parts = ["ok", "err", "cancelled"].map(|name| ended.count(name));
         assert_eq!(ended.count("requests"), parts.iter().sum::<u64>(), "{}", ended.log);
         ended
     }
+}
+
+/// How many threads or processes compute once all of them have started.
+fn workers(way: Way) -> usize {
+    let nobody = way.compute == "inline" && way.strategy != "prefork";
+    if nobody { 0 } else { thread::available_parallelism().unwrap().get() }
 }
 
 /// What a server and its children hold.
@@ -98,7 +108,7 @@ impl Footprint {
             let now = Self::of(server);
             times_seen = if now == footprint { times_seen + 1 } else { 0 };
             footprint = now;
-            times_seen == 10
+            times_seen == 25
         });
         footprint
     }

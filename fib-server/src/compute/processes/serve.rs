@@ -8,7 +8,7 @@ use fib_proto::{Dialect, Limits};
 use crate::{
     child,
     compute::{Algorithm, Compute, ComputeKind, ComputeOptions, Schedule},
-    connection::Connections,
+    connection::{ConnectionLimits, Connections},
     context::Context,
     counters::Counters,
     strategy,
@@ -33,7 +33,8 @@ pub(crate) fn serve(algorithm: Algorithm, max_n: u64) -> Result<()> {
     let counters = Arc::new(Counters::alone());
     let compute = Compute::new(options, Arc::clone(&counters))?;
     let limits = Limits { dialect: Dialect::Line, max_n, ..Limits::default() };
-    let connections = Connections::new(1, counters);
+    // The server is its only client, and reads when it wants.
+    let connections = Connections::new(ConnectionLimits::none(1), counters);
     let context = Context::new("compute".to_owned(), limits, compute, connections, None);
     let context = Arc::new(context.context("creating the latch")?);
     let connection = context.admit(socket, "server".to_owned());
