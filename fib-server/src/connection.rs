@@ -10,7 +10,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use fib_proto::{ErrorCode, encode_error};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     process::{Resource, Rlimit, getrlimit, setrlimit},
@@ -20,8 +19,10 @@ use tracing::{debug, warn};
 
 use crate::{
     counters::Counters,
+    peer::Peer,
     progress::{Progress, Verdict},
     reaper::{self, Sight, Timeouts, Watched},
+    rejection::Rejection,
     session::{CHUNK_LEN, Session},
 };
 
@@ -40,7 +41,7 @@ pub struct Connection {
     /// The conversation.
     pub session: Session,
     /// Who the client is, for the log.
-    pub peer: String,
+    pub peer: Peer,
     id: u64,
     connections: Arc<Connections>,
 }
@@ -195,7 +196,7 @@ impl Connections {
     pub(crate) fn admit(
         self: &Arc<Self>,
         socket: Socket,
-        peer: String,
+        peer: Peer,
         session: Session,
     ) -> Option<Connection> {
         if let Some(limit) = self.limits.timeouts.write {
@@ -207,11 +208,17 @@ impl Connections {
         if let Some(id) = self.open(&socket, &session) {
             return Some(Connection { socket, session, peer, id, connections: Arc::clone(self) });
         }
-        debug!(peer, max = self.limits.max_connections, "refused: too many connections");
-        if let Err(error) = self.refuse(&socket) {
-            debug!(peer, "the refusal was not sent: {error}");
-        }
+        self.refuse(&socket, peer, Rejection::Busy);
         None
+    }
+
+    /// Does not serve a client: says why, if it is to know, without ever waiting for it.
+    pub(crate) fn refuse(&self, socket: &Arc<Socket>, peer: Peer, why: Rejection) {
+        self.counters.refuse(why);
+        debug!(%peer, reason = why.reason(), "refused");
+        if let Err(error) = say_and_close(socket, &why.line(&self.limits)) {
+            debug!(%peer, "the refusal was not sent: {error}");
+        }
     }
 
     /// Registers a socket and names it; `None` when there are too many.
@@ -233,18 +240,6 @@ impl Connections {
             end_input(socket);
         }
         Some(id)
-    }
-
-    /// Says `ERR busy` and closes, without ever waiting for the client.
-    fn refuse(&self, socket: &Socket) -> io::Result<()> {
-        let mut line = Vec::new();
-        let max = self.limits.max_connections;
-        let text = format!("{max} clients are connected; --max-connections raises the limit");
-        encode_error(ErrorCode::Busy, &text, &mut line);
-        socket.set_nonblocking(true)?;
-        socket.send(&line)?;
-        socket.shutdown(Shutdown::Write)?;
-        discard_received(socket)
     }
 
     fn close(&self, id: u64) {
@@ -306,6 +301,14 @@ impl Connections {
 fn end_input(socket: &Socket) {
     // It fails for a client that is gone already, which is an end of input too.
     let _ = socket.shutdown(Shutdown::Read);
+}
+
+/// Without ever waiting for the client.
+fn say_and_close(socket: &Socket, line: &[u8]) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    socket.send(line)?;
+    socket.shutdown(Shutdown::Write)?;
+    discard_received(socket)
 }
 
 /// Reads away what has come: closing a socket with unread bytes would reset the connection, and

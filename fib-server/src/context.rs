@@ -17,6 +17,7 @@ use crate::{
     compute::Compute,
     connection::{Connection, Connections},
     counters::Counters,
+    peer::Peer,
     progress::Verdict,
     session::{InputEnd, Session},
     shutdown::Latch,
@@ -89,7 +90,7 @@ impl Context {
     }
 
     /// Makes a connection of an accepted socket; `None` for one too many, which is told so.
-    pub fn admit(&self, socket: Socket, peer: String) -> Option<Connection> {
+    pub fn admit(&self, socket: Socket, peer: Peer) -> Option<Connection> {
         let session = Session::new(self.limits, Instant::now());
         self.connections.admit(socket, peer, session)
     }
@@ -97,7 +98,7 @@ impl Context {
     /// The span of one connection, around everything that is logged while it is served.
     #[must_use]
     pub fn span(&self, connection: &Connection) -> Span {
-        info_span!("conn", peer = connection.peer, strategy = self.strategy)
+        info_span!("conn", peer = %connection.peer, strategy = self.strategy)
     }
 
     /// Why a connection's input ended: the server may have ended this one, and a drain ends it for

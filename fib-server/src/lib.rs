@@ -16,8 +16,10 @@ pub mod counters;
 mod entrance;
 mod inheritance;
 pub mod listener;
+pub mod peer;
 mod progress;
 pub mod reaper;
+mod rejection;
 mod self_check;
 pub mod session;
 pub mod shutdown;
@@ -92,6 +94,7 @@ fn serve(mut config: Config) -> Result<()> {
     context.compute().close();
     let Tally { accepted, closed, refused, requests, .. } = context.counters().tally();
     let RequestCounts { requests, ok, err, cancelled } = requests;
+    let refused: u64 = refused.iter().sum();
     info!(accepted, closed, refused, requests, ok, err, cancelled, "drained");
     Ok(())
 }

@@ -22,7 +22,7 @@ use rustix::{
 use socket2::{Domain, SockAddr, Socket, Type};
 use tracing::{debug, warn};
 
-use crate::{connection::Connection, context::Context};
+use crate::{connection::Connection, context::Context, peer::Peer};
 
 /// How many clients may wait to be accepted; the kernel may lower it (somaxconn).
 const BACKLOG: i32 = 4096;
@@ -108,7 +108,7 @@ impl Listener {
     }
 
     /// Accepts a socket, and names the client.
-    pub(crate) fn accept_socket(&self) -> io::Result<(Socket, String)> {
+    pub(crate) fn accept_socket(&self) -> io::Result<(Socket, Peer)> {
         let (socket, peer) = self.socket.accept()?;
         let peer = prepare(&socket, &peer)?;
         Ok((socket, peer))
@@ -125,16 +125,17 @@ impl Listener {
 #[cfg(target_os = "linux")]
 pub(crate) fn admit_accepted(socket: Socket, context: &Context) -> Option<Connection> {
     let peer = socket.peer_addr().and_then(|peer| prepare(&socket, &peer));
-    // Nobody can say where a client came from that has reset the connection.
-    context.admit(socket, peer.unwrap_or_else(|_| "gone".to_owned()))
+    context.admit(socket, peer.unwrap_or(Peer::Unknown))
 }
 
 /// Makes an accepted socket as conversations want it, and names the client.
-fn prepare(socket: &Socket, peer: &SockAddr) -> io::Result<String> {
-    let Some(peer) = peer.as_socket() else { return Ok("unix".to_owned()) };
-    // Replies are small and somebody waits for each: Nagle's algorithm would hold them back.
-    socket.set_tcp_nodelay(true)?;
-    Ok(peer.to_string())
+fn prepare(socket: &Socket, address: &SockAddr) -> io::Result<Peer> {
+    let peer = Peer::new(address);
+    if let Peer::Internet(_) = peer {
+        // Replies are small and somebody waits for each: Nagle's algorithm would hold them back.
+        socket.set_tcp_nodelay(true)?;
+    }
+    Ok(peer)
 }
 
 /// Readable while a client waits to be accepted.

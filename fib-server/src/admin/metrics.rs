@@ -19,6 +19,7 @@ use crate::{
     connection::ConnectionLimits,
     counters::{Tally, Times},
     progress::Verdict,
+    rejection::Rejection,
     session::RequestCounts,
 };
 
@@ -89,8 +90,9 @@ impl Snapshot {
         let Tally { accepted, closed, refused, .. } = self.tally;
         page.counter("fib_connections_accepted", "Connections that were taken on.", accepted)?;
         page.counter("fib_connections_closed", "Those of them that have ended.", closed)?;
-        let help = "Connections that were refused, because there were --max-connections.";
-        page.counter("fib_connections_refused", help, refused)?;
+        let help = "Connections that were not served: busy, because there were --max-connections.";
+        let reasons = Rejection::ALL.map(|it| (it.reason(), refused[it as usize]));
+        page.counters("fib_connections_refused", help, "reason", &reasons)?;
         page.gauge("fib_connections_open", "Connections now.", accepted.saturating_sub(closed))?;
         let max = self.limits.max_connections as u64;
         page.gauge("fib_connections_max", "--max-connections.", max)?;

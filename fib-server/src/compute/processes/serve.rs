@@ -11,6 +11,7 @@ use crate::{
     connection::{ConnectionLimits, Connections},
     context::Context,
     counters::Counters,
+    peer::Peer,
     strategy,
 };
 
@@ -37,7 +38,7 @@ pub(crate) fn serve(algorithm: Algorithm, max_n: u64) -> Result<()> {
     let connections = Connections::new(ConnectionLimits::none(1), counters);
     let context = Context::new("compute".to_owned(), limits, compute, connections, None);
     let context = Arc::new(context.context("creating the latch")?);
-    let connection = context.admit(socket, "server".to_owned());
+    let connection = context.admit(socket, Peer::Local);
     strategy::serve_blocking(connection.context("admitting the server")?, &context);
     Ok(())
 }
