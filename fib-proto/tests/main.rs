@@ -2,6 +2,8 @@
 
 mod allocations;
 mod chunks;
+mod effort;
 mod golden;
+mod language;
 mod model;
 mod stream;

@@ -7,10 +7,11 @@
 
 mod admin;
 mod cli;
-mod config_file;
 mod conformance;
 #[cfg(target_os = "linux")]
 mod deploy;
+#[path = "../../fib-proto/tests/effort.rs"]
+mod effort;
 #[cfg(target_os = "linux")]
 mod prefork;
 #[cfg(target_os = "linux")]

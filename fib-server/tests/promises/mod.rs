@@ -6,29 +6,13 @@
 
 mod peers;
 
-use std::{env, fs, thread};
+use std::{fs, thread};
 
-use fastrand::Rng;
-
+pub(crate) use crate::effort::{attempts, choices};
 use crate::{
     support::{Ended, Process, Server, Way, comes_true, wait_until},
     watched::Watched,
 };
-
-/// How often to try: a few times, or as often as it is promised.
-pub(crate) fn attempts(fast: usize, long: usize) -> usize {
-    if env::var("FIB_LONG").is_ok_and(|it| it == "1") { long } else { fast }
-}
-
-/// Where a test's choices come from. The seed is shown when the test fails, and `FIB_SEED` replays
-/// it.
-#[expect(clippy::print_stdout, reason = "the test harness shows it with a failure")]
-pub(crate) fn choices() -> Rng {
-    let given = env::var("FIB_SEED").ok().map(|seed| seed.parse().expect("FIB_SEED is a number"));
-    let seed = given.unwrap_or_else(|| fastrand::u64(..));
-    println!("FIB_SEED={seed} replays it");
-    Rng::with_seed(seed)
-}
 
 /// A server that must not lose sight of anything.
 pub(crate) struct Subject {
