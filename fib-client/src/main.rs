@@ -1,5 +1,7 @@
 //! `fib-client`: one verb a file, one match over them.
 
+#![forbid(unsafe_code)]
+
 mod cli;
 mod cmd;
 

@@ -10,6 +10,9 @@ use crate::{
     tools::workspace,
 };
 
+/// The crates without a line of unsafe code.
+const SAFE_CRATES: [&str; 3] = ["fib-client", "fib-core", "fib-proto"];
+
 /// Rust sources of the workspace, and the fuzz targets.
 fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -108,6 +111,53 @@ fn pure_code_stays_pure() {
         let text = read(&path);
         for word in impure {
             assert!(!text.contains(word), "{} uses {word}", path.display());
+        }
+    }
+}
+
+/// The compiler holds it where it is forbidden; where it is not, one module has it.
+#[test]
+fn unsafe_code_stays_where_it_is_reviewed() {
+    for name in SAFE_CRATES {
+        for root in ["lib.rs", "main.rs"].map(|root| workspace().join(name).join("src").join(root))
+        {
+            let is_safe = !root.exists() || read(&root).contains("\n#![forbid(unsafe_code)]\n");
+            assert!(is_safe, "{} does not forbid unsafe code", root.display());
+        }
+    }
+    let module = workspace().join("fib-server/src/sys");
+    let is_in_module = |path: &Path| path.with_extension("").starts_with(&module);
+    for path in sources().into_iter().filter(|it| !is_in_module(it)) {
+        let text = read(&path);
+        let mut code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+        let found = code.find(|code| UNSAFE.iter().any(|word| code.contains(word)));
+        assert_eq!(found, None, "{}", path.display());
+    }
+}
+
+/// What begins unsafe code; in halves, because this file has none.
+const UNSAFE: [&str; 4] = [
+    concat!("unsafe", " {"),
+    concat!("unsafe", " fn"),
+    concat!("unsafe", " impl"),
+    concat!("unsafe", " extern"),
+];
+
+/// Whoever reads a manifest learns why each crate is there. The members share the root's reasons.
+#[test]
+fn every_dependency_has_a_reason() {
+    let folders = ["", "fib-client", "fib-core", "fib-proto", "fib-server", "fuzz", "xtask"];
+    for manifest in folders.map(|folder| workspace().join(folder).join("Cargo.toml")) {
+        let text = read(&manifest);
+        let mut section = "";
+        for line in text.lines() {
+            section = line.strip_prefix('[').map_or(section, |it| it.trim_end_matches(']'));
+            let names_one =
+                section.ends_with("dependencies") && line.starts_with(char::is_alphabetic);
+            let ours = line.starts_with("fib-");
+            let reason = line.split_once(" # ").is_some_and(|(_, reason)| reason.len() > 10);
+            let is_told = ours || reason || line.ends_with(".workspace = true");
+            assert!(!names_one || is_told, "{}: {line}", manifest.display());
         }
     }
 }
