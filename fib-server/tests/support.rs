@@ -248,6 +248,12 @@ impl Server {
         switches.sum()
     }
 
+    /// The most memory that it ever had, with its children.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let family = self.descendants().into_iter().chain([self.pid().cast_signed()]);
+        family.filter_map(Process::peak_memory).sum()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("the server runs");
     }
@@ -324,6 +330,14 @@ impl Process {
     /// How many descriptors it has open, if it lives.
     pub(crate) fn descriptors(pid: i32) -> usize {
         fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+    }
+
+    /// The most memory that it ever had, in bytes, if it lives.
+    fn peak_memory(pid: i32) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:"))?;
+        let kilobytes = line.trim().strip_suffix(" kB").unwrap();
+        Some(kilobytes.parse::<u64>().unwrap() * 1024)
     }
 
     /// What it has open.
@@ -438,6 +452,11 @@ impl Client {
 
     pub(crate) fn half_close(&mut self) {
         self.socket.get_mut().shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// The same, of a connection that the server may have ended already.
+    pub(crate) fn half_close_in_vain(&mut self) {
+        let _ = self.socket.get_mut().shutdown(Shutdown::Write);
     }
 
     /// The next line, without its newline.

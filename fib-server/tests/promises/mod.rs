@@ -4,13 +4,14 @@
 //! nothing was lost sight of. Its fast form runs with all tests; with `FIB_LONG=1`, as `cargo xtask
 //! soak` has it, it makes as many attempts as the promise is about.
 
+mod input;
 mod peers;
 
 use std::{fs, thread};
 
 pub(crate) use crate::effort::{attempts, choices};
 use crate::{
-    support::{Ended, Process, Server, Way, comes_true, wait_until},
+    support::{Client, Ended, Process, Server, Way, comes_true, wait_until},
     watched::Watched,
 };
 
@@ -54,6 +55,18 @@ impl Subject {
         let parts = ["ok", "err", "cancelled"].map(|name| ended.count(name));
         assert_eq!(ended.count("requests"), parts.iter().sum::<u64>(), "{}", ended.log);
         ended
+    }
+}
+
+/// How many clients are served at once.
+pub(crate) fn at_once(way: Way, clients: usize) -> usize {
+    if way.strategy == "sequential" { 1 } else { clients }
+}
+
+/// Another client is answered all the while.
+pub(crate) fn ask_if_any(canary: &mut Option<Client>) {
+    if let Some(canary) = canary {
+        assert_eq!(canary.ask("30"), "832040");
     }
 }
 
