@@ -1,6 +1,6 @@
 //! The flags as they are typed. Their doc comments are the help.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use clap::{
     Parser,
@@ -131,6 +131,16 @@ pub struct Cli {
     /// How log lines look on stderr; `RUST_LOG=debug` shows more of them
     #[arg(long, env = "FIB_LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
+
+    /// A file with what flags say, as TOML: `max-n = 1000`, `idle-timeout = "1m"`. Flags, and the
+    /// environment, win over it [default: none]
+    #[arg(long, env = "FIB_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Only say whether flags, environment and file can be obeyed: exit with 0, or with 2 and what
+    /// is wrong
+    #[arg(long, env = "FIB_CHECK_CONFIG")]
+    pub check_config: bool,
 
     /// Which part this process plays: a server gives its children theirs
     #[arg(long, value_enum, default_value_t, hide = true)]

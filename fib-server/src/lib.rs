@@ -5,10 +5,12 @@
 //! `child` how this program starts itself once more.
 
 mod admin;
+mod arguments;
 mod child;
 mod cli;
 pub mod compute;
 mod config;
+mod config_file;
 pub mod connection;
 pub mod context;
 mod cores;
@@ -47,9 +49,11 @@ use crate::{
     shutdown::DrainTimes,
 };
 pub use crate::{
+    arguments::{Arguments, ArgumentsError},
     child::Role,
     cli::Cli,
     config::{Config, ConfigError},
+    config_file::{ConfigFile, ConfigFileError},
 };
 
 /// Plays the part that this process was started for.

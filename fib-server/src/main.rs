@@ -1,22 +1,26 @@
-//! `fib-server`: parse, configure, serve, say how it ended.
+//! `fib-server`: read what is wanted, serve, say how it ended.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
-use clap::{CommandFactory, Parser, error::ErrorKind};
-use fib_server::{Cli, Config, telemetry};
+use fib_server::{Arguments, telemetry};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    telemetry::init(cli.log_format);
-    let config = match Config::try_from(cli) {
-        Ok(config) => config,
-        Err(error) => Cli::command().error(ErrorKind::ValueValidation, error).exit(),
-    };
-    match fib_server::run(config) {
+    let arguments = Arguments::read().unwrap_or_else(|error| error.exit());
+    telemetry::init(arguments.cli.log_format);
+    let only_check = arguments.cli.check_config;
+    let config = arguments.into_config().unwrap_or_else(|error| error.exit());
+    match if only_check { tell_valid() } else { fib_server::run(config) } {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn tell_valid() -> anyhow::Result<()> {
+    Ok(writeln!(io::stdout(), "the configuration is valid")?)
 }

@@ -7,6 +7,7 @@
 
 mod admin;
 mod cli;
+mod config_file;
 mod conformance;
 #[cfg(target_os = "linux")]
 mod deploy;
