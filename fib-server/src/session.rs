@@ -46,6 +46,8 @@ pub struct Session {
     input: Vec<u8>,
     taken: usize,
     input_state: InputState,
+    /// How many bytes more are taken, if not all.
+    input_left: Option<u64>,
     received_at: Instant,
     newline_hint: Hint,
     /// Replies; those before `sent` are gone.
@@ -107,6 +109,7 @@ impl Session {
             input: Vec::new(),
             taken: 0,
             input_state: InputState::Open,
+            input_left: None,
             received_at: now,
             newline_hint: Hint::Open,
             output: Vec::new(),
@@ -126,7 +129,20 @@ impl Session {
         }
         self.forget_taken_input();
         self.received_at = now;
-        self.input.extend_from_slice(bytes);
+        self.input.extend_from_slice(match &mut self.input_left {
+            None => bytes,
+            Some(left) => {
+                let len = usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
+                *left -= len as u64;
+                &bytes[..len]
+            }
+        });
+    }
+
+    /// Has it take so many bytes more, and none after them; what was said first holds. Whether it
+    /// has all of them.
+    pub fn limit_input(&mut self, len: u64) -> bool {
+        *self.input_left.get_or_insert(len) == 0
     }
 
     /// Takes note that no more input will come. What was received is still answered.

@@ -47,10 +47,7 @@ fn a_killed_child_costs_only_its_own_clients() {
     });
     one_client_each(&server, 2);
     drop((spared, lost));
-    let ended = server.stop();
-    assert_eq!(ended.count("accepted"), ended.count("closed"));
-    let parts = ["ok", "err", "cancelled"].map(|name| ended.count(name));
-    assert_eq!(ended.count("requests"), parts.iter().sum::<u64>());
+    server.stop().check_counts();
 }
 
 #[test]

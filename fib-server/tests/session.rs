@@ -127,3 +127,19 @@ fn a_quiet_connection_keeps_no_large_buffers() {
     });
     assert!(counted.bytes_current <= 2_048, "{} bytes are kept", counted.bytes_current);
 }
+
+/// In a drain: what comes later is not looked at, and what is cut by it is no request.
+#[test]
+fn input_can_be_limited() {
+    let mut session = session();
+    session.receive(b"1\n", Instant::now());
+    assert!(!session.limit_input(4));
+    session.receive(b"2\n30\n40\n", Instant::now());
+    assert!(session.limit_input(4), "what was said first holds");
+    session.end_input(InputEnd::Drain);
+    let mut sent = Vec::new();
+    settle(&mut session, &mut sent);
+    let told = "1\n1\nERR shutdown the server is stopping\n";
+    assert_eq!(String::from_utf8(sent).unwrap(), told);
+    assert!(session.is_over());
+}

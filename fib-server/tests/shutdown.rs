@@ -1,10 +1,16 @@
 //! How the server ends, for every strategy.
 
-use std::{thread, time::Duration};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use rustix::process::Signal;
 
-use crate::support::{Server, Way, for_each_way};
+use crate::{
+    effort::attempts,
+    support::{Measured, Server, Way, for_each_way},
+};
 
 for_each_way! {{
     what_was_received_is_answered,
@@ -18,6 +24,9 @@ for_each_way! {{
 
 /// A request of many seconds; nobody waits for its answer.
 const LONG: &[&str] = &["--algorithm", "recursive", "--max-n", "60"];
+
+/// What is promised is a tenth of a second; a busy machine needs longer.
+const CEILING: Duration = Duration::from_secs(5);
 
 fn what_was_received_is_answered(way: Way) {
     let server = Server::start(way, &["--algorithm", "recursive"]);
@@ -56,13 +65,20 @@ fn an_unfinished_line_is_told_why(way: Way) {
 }
 
 fn idle_clients_do_not_hold_it_up(way: Way) {
-    let server = Server::start(way, &["--drain-timeout", "20s"]);
-    let mut clients = [server.connect(), server.connect(), server.connect()];
-    assert_eq!(clients[0].ask("1"), "1");
-    server.signal(Signal::TERM);
-    assert_eq!(server.wait().status.code(), Some(0));
-    for client in &mut clients {
-        assert_eq!(client.rest(), "");
+    let mut times = Measured::new("the exit of an idle server", CEILING);
+    for _ in 0..attempts(1, 42) {
+        let server = Server::start(way, &[]);
+        let mut clients = [server.connect(), server.connect(), server.connect()];
+        assert_eq!(clients[0].ask("1"), "1");
+        let begin = Instant::now();
+        server.signal(Signal::TERM);
+        let ended = server.wait();
+        times.take(begin.elapsed());
+        assert_eq!(ended.status.code(), Some(0));
+        ended.check_counts();
+        for client in &mut clients {
+            assert_eq!(client.rest(), "");
+        }
     }
 }
 
@@ -90,8 +106,12 @@ fn the_drain_has_a_deadline(way: Way) {
     let mut client = server.connect();
     client.send("60\n");
     thread::sleep(Duration::from_millis(100));
+    let begin = Instant::now();
     server.signal(Signal::TERM);
     let ended = server.wait();
+    let time = begin.elapsed();
+    assert!(time >= Duration::from_millis(200), "{time:?}");
+    Measured::new("the exit of a drain that has 200 ms", CEILING).take(time);
     assert_eq!(ended.status.code(), Some(3));
     assert!(ended.log.contains("--drain-timeout 200ms"), "{}", ended.log);
 }

@@ -248,12 +248,6 @@ impl Server {
         switches.sum()
     }
 
-    /// The most memory that it ever had, with its children.
-    pub(crate) fn peak_memory(&self) -> u64 {
-        let family = self.descendants().into_iter().chain([self.pid().cast_signed()]);
-        family.filter_map(Process::peak_memory).sum()
-    }
-
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("the server runs");
     }
@@ -308,6 +302,44 @@ impl Ended {
             lines.map(|line| line["fields"].clone()).find(|it| it["message"] == "drained");
         drained.expect("it has drained")[name].as_u64().expect("it is counted")
     }
+
+    /// Every connection and request is accounted for.
+    pub(crate) fn check_counts(&self) {
+        assert_eq!(self.count("accepted"), self.count("closed"), "{}", self.log);
+        let parts = ["ok", "err", "cancelled"].map(|name| self.count(name));
+        assert_eq!(self.count("requests"), parts.iter().sum::<u64>(), "{}", self.log);
+    }
+}
+
+/// How long something takes, again and again. What is promised holds on a machine that has nothing
+/// else to do; the ceiling is for any, and shows what is broken. `--nocapture` shows the times.
+pub(crate) struct Measured {
+    what: &'static str,
+    ceiling: Duration,
+    times: Vec<Duration>,
+}
+
+impl Measured {
+    pub(crate) const fn new(what: &'static str, ceiling: Duration) -> Self {
+        Self { what, ceiling, times: Vec::new() }
+    }
+
+    pub(crate) fn take(&mut self, time: Duration) {
+        let Self { what, ceiling, .. } = self;
+        assert!(time <= *ceiling, "{what}: {time:?}; at most {ceiling:?} is allowed");
+        self.times.push(time);
+    }
+}
+
+impl Drop for Measured {
+    #[expect(clippy::print_stdout, reason = "the test harness shows it to who asks for it")]
+    fn drop(&mut self) {
+        let Self { what, times, .. } = self;
+        times.sort_unstable();
+        if let (Some(middle), Some(longest)) = (times.get(times.len() / 2), times.last()) {
+            println!("{what}: {middle:?}, at most {longest:?}, {} times", times.len());
+        }
+    }
 }
 
 /// A process, as the kernel tells of it.
@@ -330,14 +362,6 @@ impl Process {
     /// How many descriptors it has open, if it lives.
     pub(crate) fn descriptors(pid: i32) -> usize {
         fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
-    }
-
-    /// The most memory that it ever had, in bytes, if it lives.
-    fn peak_memory(pid: i32) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:"))?;
-        let kilobytes = line.trim().strip_suffix(" kB").unwrap();
-        Some(kilobytes.parse::<u64>().unwrap() * 1024)
     }
 
     /// What it has open.
@@ -452,11 +476,6 @@ impl Client {
 
     pub(crate) fn half_close(&mut self) {
         self.socket.get_mut().shutdown(Shutdown::Write).unwrap();
-    }
-
-    /// The same, of a connection that the server may have ended already.
-    pub(crate) fn half_close_in_vain(&mut self) {
-        let _ = self.socket.get_mut().shutdown(Shutdown::Write);
     }
 
     /// The next line, without its newline.

@@ -111,7 +111,7 @@ fn it_reports_to_its_manager(way: Way) {
     drop(client);
     let ended = server.wait();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
-    assert_eq!(ended.count("accepted"), ended.count("closed"));
+    ended.check_counts();
     assert!(!ended.log.contains("does not answer itself"), "{}", ended.log);
 }
 

@@ -13,7 +13,7 @@ use std::{
 use fib_core::decimal_len;
 use fib_proto::Request;
 use rustix::{
-    io::Errno,
+    io::{Errno, ioctl_fionread},
     net::{RecvFlags, recv},
 };
 use socket2::Socket;
@@ -23,7 +23,7 @@ use crate::{
     compute::{Compute, Outcome, Refusal, Started},
     connection::{Client, Connection},
     context::Context,
-    session::{CHUNK_LEN, Session},
+    session::{CHUNK_LEN, InputEnd, Session},
     telemetry,
 };
 
@@ -55,6 +55,11 @@ pub(super) trait Stream {
 
     /// Lets the other conversations of this thread have their turn, if there are any.
     async fn yield_now(&mut self);
+
+    /// How many bytes it may have from the kernel that it has given to no session.
+    fn read_ahead(&self) -> usize {
+        0
+    }
 }
 
 /// What came of waiting for input.
@@ -231,6 +236,10 @@ async fn receive(
     stream: &mut impl Stream,
     context: &Context,
 ) -> io::Result<()> {
+    if context.latch().is_fired() && has_all_input(connection, stream) {
+        connection.session.end_input(InputEnd::Drain);
+        return Ok(());
+    }
     let session = &mut connection.session;
     session.await_input();
     let deadline = session.deadline();
@@ -244,6 +253,15 @@ async fn receive(
         }
     }
     Ok(())
+}
+
+/// Whether the session has what had come when this was asked first. A client that never stops
+/// sending must not be waited for.
+fn has_all_input(connection: &mut Connection, stream: &impl Stream) -> bool {
+    // Where it cannot be told, reading tells why.
+    let in_kernel = ioctl_fionread(&connection.socket).unwrap_or(u64::MAX);
+    let unread = in_kernel.saturating_add(stream.read_ahead() as u64);
+    connection.session.limit_input(unread)
 }
 
 /// Reads the client's leftovers away, so that closing does not reset the connection before the

@@ -37,7 +37,7 @@ use crate::{
         conversation::{self, Received, Stream},
         executor::{Executor, Pauses},
     },
-    sys::ring::{Buffer, Completion, Event, OperationId, Ring},
+    sys::ring::{Buffer, Completion, Event, OperationId, RECEIVED_LEN_MAX, Ring},
 };
 
 /// How many new clients begin their conversation before those that have one get their turn.
@@ -399,6 +399,10 @@ impl Inbox {
         self.buffer.is_none() && self.rest.is_empty()
     }
 
+    fn len(&self) -> usize {
+        self.buffer.as_ref().map_or(0, |it| it.len()) + self.rest.len()
+    }
+
     fn is_high(&self) -> bool {
         self.rest.len() >= INBOX_HIGH_WATER
     }
@@ -497,6 +501,10 @@ impl Stream for RingStream<'_> {
 
     async fn yield_now(&mut self) {
         self.waits.pauses.next_turn().await;
+    }
+
+    fn read_ahead(&self) -> usize {
+        self.waits.sockets.borrow()[self.key].inbox.len() + RECEIVED_LEN_MAX
     }
 }
 

@@ -45,6 +45,9 @@ const BUFFERS: u16 = 512;
 /// The length of each.
 const BUFFER_LEN: u32 = 4096;
 
+/// How much the kernel can have received that nobody was told of yet.
+pub(crate) const RECEIVED_LEN_MAX: usize = BUFFERS as usize * BUFFER_LEN as usize;
+
 /// A page of any machine that Linux runs on is a divisor of it.
 const PAGE_LEN: usize = 64 * 1024;
 
@@ -332,7 +335,6 @@ struct Pool {
 
 impl Pool {
     const ENTRIES_LEN: usize = BUFFERS as usize * size_of::<BufRingEntry>();
-    const BYTES_LEN: usize = BUFFERS as usize * BUFFER_LEN as usize;
 
     fn new() -> Self {
         let layout = Self::layout();
@@ -349,7 +351,7 @@ impl Pool {
 
     /// The memory of all entries and all bytes.
     fn layout() -> Layout {
-        let len = Self::ENTRIES_LEN + Self::BYTES_LEN;
+        let len = Self::ENTRIES_LEN + RECEIVED_LEN_MAX;
         Layout::from_size_align(len, PAGE_LEN).expect("it is small, and aligned to a power of two")
     }
 
@@ -501,7 +503,7 @@ mod tests {
     #[test]
     fn buffers_run_out_and_come_back() {
         let Some(mut ring) = ring() else { return };
-        let sent: Vec<u8> = (0..=250).cycle().take(2 * Pool::BYTES_LEN + 1).collect();
+        let sent: Vec<u8> = (0..=250).cycle().take(2 * RECEIVED_LEN_MAX + 1).collect();
         let (one, other) = pair();
         let (expected, mut received) = (sent.clone(), Vec::new());
         let sending = thread::spawn(move || (&*other).write_all(&sent));

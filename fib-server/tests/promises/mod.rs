@@ -4,14 +4,14 @@
 //! nothing was lost sight of. Its fast form runs with all tests; with `FIB_LONG=1`, as `cargo xtask
 //! soak` has it, it makes as many attempts as the promise is about.
 
-mod input;
+mod drain;
 mod peers;
 
 use std::{fs, thread};
 
 pub(crate) use crate::effort::{attempts, choices};
 use crate::{
-    support::{Client, Ended, Process, Server, Way, comes_true, wait_until},
+    support::{Ended, Process, Server, Way, comes_true, wait_until},
     watched::Watched,
 };
 
@@ -51,22 +51,8 @@ impl Subject {
         };
         assert!(comes_true(is_as_before), "it holds {after:?}; {before:?} before");
         let ended = watched.server.stop();
-        assert_eq!(ended.count("accepted"), ended.count("closed"), "{}", ended.log);
-        let parts = ["ok", "err", "cancelled"].map(|name| ended.count(name));
-        assert_eq!(ended.count("requests"), parts.iter().sum::<u64>(), "{}", ended.log);
+        ended.check_counts();
         ended
-    }
-}
-
-/// How many clients are served at once.
-pub(crate) fn at_once(way: Way, clients: usize) -> usize {
-    if way.strategy == "sequential" { 1 } else { clients }
-}
-
-/// Another client is answered all the while.
-pub(crate) fn ask_if_any(canary: &mut Option<Client>) {
-    if let Some(canary) = canary {
-        assert_eq!(canary.ask("30"), "832040");
     }
 }
 
