@@ -2,14 +2,22 @@
 //! in the file of `--config`. What comes first in this order wins, and what nobody says has a
 //! default.
 
-use std::{env, ffi::OsString, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+};
 
-use clap::{ArgMatches, CommandFactory, FromArgMatches, error::ErrorKind, parser::ValueSource};
+use clap::{
+    ArgAction, ArgMatches, CommandFactory, FromArgMatches, error::ErrorKind, parser::ValueSource,
+};
 use thiserror::Error;
 
 use crate::{
     Cli, Config, ConfigError,
-    config_file::{ConfigFile, ConfigFileError},
+    config_file::{ConfigFile, ConfigFileError, NOT_KEYS, one_line},
+    settings::Settings,
 };
 
 /// The flags, whoever has said what they are.
@@ -17,6 +25,7 @@ use crate::{
 pub struct Arguments {
     /// As they are to be obeyed.
     pub cli: Cli,
+    pub(crate) typed: Typed,
     file: Option<ConfigFile>,
 }
 
@@ -25,7 +34,7 @@ pub struct Arguments {
 #[derive(Debug, Error)]
 pub enum ArgumentsError {
     /// The flags are no flags, or help was asked for.
-    #[error(transparent)]
+    #[error("{}", one_line(.0))]
     Usage(#[from] clap::Error),
     /// The file is none.
     #[error(transparent)]
@@ -46,7 +55,11 @@ pub enum ArgumentsError {
 impl Arguments {
     /// Those of this process.
     pub fn read() -> Result<Self, ArgumentsError> {
-        let mut arguments: Vec<_> = env::args_os().collect();
+        Self::of(env::args_os().collect())
+    }
+
+    /// Those of a process that was started so, in this environment.
+    pub(crate) fn of(mut arguments: Vec<OsString>) -> Result<Self, ArgumentsError> {
         // What is wrong with the flags is told the second time.
         let first_look = Cli::command().ignore_errors(true).try_get_matches_from(&arguments)?;
         let path = first_look.get_one::<PathBuf>("config");
@@ -56,19 +69,68 @@ impl Arguments {
         let at = arguments.len().min(1);
         arguments.splice(at..at, from_file.collect::<Vec<_>>());
         let matches = Cli::command().try_get_matches_from(arguments)?;
-        Ok(Self { cli: Cli::from_arg_matches(&matches)?, file })
+        Ok(Self { cli: Cli::from_arg_matches(&matches)?, typed: Typed::new(&matches), file })
     }
 
     /// What they mean together.
     pub fn into_config(self) -> Result<Config, ArgumentsError> {
-        let Self { cli, file } = self;
-        Config::try_from(cli).map_err(|error| {
-            match file.and_then(|file| file.place_of(&error.to_string())) {
-                Some(place) => ArgumentsError::ConfigFile { place, error },
-                None => error.into(),
-            }
-        })
+        let Self { cli, typed, file } = self;
+        Config::new(cli, typed).map_err(|error| locate(file, error))
     }
+
+    /// What they mean, as far as it may change while a server runs.
+    pub(crate) fn into_settings(self) -> Result<Settings, ArgumentsError> {
+        let Self { cli, typed, file } = self;
+        Settings::new(&cli, typed).map_err(|error| locate(file, error))
+    }
+}
+
+/// Adds where the file says what the error is about.
+fn locate(file: Option<ConfigFile>, error: ConfigError) -> ArgumentsError {
+    match file.and_then(|file| file.place_of(&error.to_string())) {
+        Some(place) => ArgumentsError::ConfigFile { place, error },
+        None => error.into(),
+    }
+}
+
+/// What was said of each flag, by whomever, or its default: as it would be typed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Typed(BTreeMap<String, Vec<OsString>>);
+
+impl Typed {
+    fn new(matches: &ArgMatches) -> Self {
+        let flags = Cli::command();
+        let flags = flags.get_arguments().filter_map(|arg| {
+            let name = arg.get_long().filter(|name| !NOT_KEYS.contains(name))?;
+            let values = matches.get_raw(arg.get_id().as_str())?;
+            let typed = match arg.get_action() {
+                ArgAction::SetTrue => {
+                    values.filter(|it| *it == "true").map(|_| format!("--{name}").into()).collect()
+                }
+                _ => values.map(|value| with_value(name, value)).collect(),
+            };
+            Some((name.to_owned(), typed))
+        });
+        Self(flags.collect())
+    }
+
+    /// All of it.
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = &OsString> {
+        self.0.values().flatten()
+    }
+
+    /// The flags of which something else was said before.
+    pub(crate) fn changed_from<'a>(&'a self, before: &'a Self) -> Vec<&'a str> {
+        let all: BTreeSet<_> = self.0.keys().chain(before.0.keys()).collect();
+        let changed = all.into_iter().filter(|name| self.0.get(*name) != before.0.get(*name));
+        changed.map(String::as_str).collect()
+    }
+}
+
+fn with_value(name: &str, value: &OsStr) -> OsString {
+    let mut typed = OsString::from(format!("--{name}="));
+    typed.push(value);
+    typed
 }
 
 impl ArgumentsError {

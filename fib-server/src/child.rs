@@ -6,7 +6,7 @@
 
 use std::{
     env,
-    ffi::OsStr,
+    ffi::OsString,
     fmt::Display,
     fs, io,
     net::Shutdown,
@@ -29,7 +29,7 @@ use rustix::{
     process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, waitpid},
 };
 use signal_hook::{
-    consts::{SIGCHLD, SIGINT, SIGTERM},
+    consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM},
     flag,
     iterator::{Handle, Signals},
 };
@@ -37,12 +37,10 @@ use socket2::Socket;
 use thiserror::Error;
 use tracing::{error, warn};
 
-use crate::{sys, systemd};
+use crate::{arguments::Typed, inheritance, sys, systemd};
 
 /// What a child is called, by the kernel and in its own arguments.
 const NAME: &str = "fib-server";
-
-const ROLE_FLAG: &str = "--role=";
 
 /// How long to wait before a child is started in the place of one that did not live; twice as long
 /// after each failure, up to a limit.
@@ -71,12 +69,7 @@ pub enum Role {
 impl Role {
     fn flag(self) -> String {
         let value = self.to_possible_value();
-        format!("{ROLE_FLAG}{}", value.as_ref().map_or("", |value| value.get_name()))
-    }
-
-    /// Whether it is one that a child was given, which may have children of another role.
-    fn is_flag(flag: &OsStr) -> bool {
-        flag.as_encoded_bytes().starts_with(ROLE_FLAG.as_bytes())
+        format!("--role={}", value.as_ref().map_or("", |value| value.get_name()))
     }
 }
 
@@ -102,17 +95,15 @@ pub(crate) enum Trouble {
 }
 
 impl Child {
-    /// Starts this program once more, with the same flags, for another part.
+    /// Starts this program once more, with these arguments, for another part.
     ///
     /// It has a process group of its own: what is typed at a terminal is for the server alone.
-    pub(crate) fn start(role: Role) -> io::Result<Self> {
+    pub(crate) fn start(role: Role, typed: &Typed) -> io::Result<Self> {
         let (socket, stdin) = UnixStream::pair()?;
         let mut command = Command::new(program()?);
-        command
-            .arg0(NAME)
-            .arg(role.flag())
-            .args(env::args_os().skip(1).filter(|flag| !Role::is_flag(flag)));
-        for told in systemd::ENVIRONMENT {
+        command.arg0(NAME).arg(role.flag()).args(typed.arguments());
+        // The file may say something else by now.
+        for told in systemd::ENVIRONMENT.into_iter().chain(["FIB_CONFIG"]) {
             command.env_remove(told);
         }
         command.stdin(OwnedFd::from(stdin)).stdout(Stdio::null()).process_group(0);
@@ -142,6 +133,13 @@ impl Child {
             let _ = kill_process(self.pid, Signal::KILL);
         }
         self.look(WaitOptions::empty()).unwrap_or(Trouble::Missing)
+    }
+
+    /// Tells it how to serve from now on.
+    pub(crate) fn tell(&self, typed: &Typed) -> io::Result<()> {
+        // It has nothing else to do there than to listen.
+        self.socket.set_write_timeout(Some(CLOSING))?;
+        inheritance::send_arguments(&self.socket, typed.arguments())
     }
 
     /// Ends its input: it need not do anything but finish.
@@ -334,23 +332,28 @@ pub(crate) fn begin() -> Result<Socket> {
     Ok(socket)
 }
 
-/// Calls `begin_drain` once the server has ended the input of this child.
-pub(crate) fn on_end_of_input(
+/// Calls `change` whenever the server has told this child how to serve from now on, and
+/// `begin_drain` once it has ended the input.
+pub(crate) fn obey(
     mut socket: Socket,
+    change: impl Fn(Vec<OsString>) + Send + 'static,
     begin_drain: impl FnOnce() -> io::Result<()> + Send + 'static,
 ) -> io::Result<()> {
     let wait = move || {
-        // There is nothing to be read but the end.
-        let _ = io::copy(&mut socket, &mut io::sink());
+        // A server that is gone has ended it, too.
+        while let Ok(Some(arguments)) = inheritance::receive_arguments(&mut socket) {
+            change(arguments);
+        }
         if let Err(error) = begin_drain() {
             error!("the drain could not begin: {error}");
         }
     };
-    thread::Builder::new().name("drain".into()).spawn(wait).map(drop)
+    thread::Builder::new().name("orders".into()).spawn(wait).map(drop)
 }
 
 fn ignore_signals() -> io::Result<()> {
     let ignored = Arc::new(AtomicBool::new(false));
+    flag::register(SIGHUP, Arc::clone(&ignored))?;
     flag::register(SIGTERM, Arc::clone(&ignored))?;
     flag::register(SIGINT, ignored)?;
     Ok(())

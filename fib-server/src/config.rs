@@ -3,16 +3,15 @@
 use std::{num::NonZeroUsize, time::Duration};
 
 use fib_core::MAX_N_RECURSIVE;
-use fib_proto::{Address, Limits};
+use fib_proto::Address;
 use thiserror::Error;
 
 use crate::{
     Cli,
+    arguments::Typed,
     child::Role,
-    compute::{Algorithm, ComputeKind, ComputeOptions},
-    connection::ConnectionLimits,
-    reaper::Timeouts,
-    shutdown::DrainTimes,
+    compute::{ComputeKind, ComputeOptions},
+    settings::Settings,
     strategy::{BuildError, Knobs, Strategy, StrategyKind},
 };
 
@@ -25,20 +24,16 @@ pub struct Config {
     pub kind: StrategyKind,
     /// Which strategy serves, ready to.
     pub strategy: Box<dyn Strategy>,
-    /// What a request may look like.
-    pub protocol: Limits,
+    /// What may change while it runs.
+    pub settings: Settings,
     /// Who computes the answers, and how.
     pub compute: ComputeOptions,
     /// How long a loop polls before it sleeps, if at all.
     pub busy_poll: Option<Duration>,
     /// How many cores may be used, if not all.
     pub cores: Option<NonZeroUsize>,
-    /// What clients may take.
-    pub limits: ConnectionLimits,
     /// Where those who watch the server are answered, if anywhere.
     pub admin: Option<Address>,
-    /// When a drain begins, and how long it may take.
-    pub drain: DrainTimes,
     /// Which part this process plays.
     pub role: Role,
 }
@@ -82,27 +77,13 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// The shortest and the longest limit that --max-line takes: a u64 needs 20 digits.
-    const MAX_LINE: (usize, usize) = (20, 4096);
+    pub(crate) const MAX_LINE: (usize, usize) = (20, 4096);
 }
 
-impl TryFrom<Cli> for Config {
-    type Error = ConfigError;
-
-    fn try_from(cli: Cli) -> Result<Self, Self::Error> {
-        let max_n = cli.max_n.unwrap_or_else(|| cli.algorithm.default_max_n());
-        if cli.algorithm == Algorithm::Recursive && max_n > MAX_N_RECURSIVE {
-            return Err(ConfigError::MaxN { max_n });
-        }
-        let (shortest, longest) = ConfigError::MAX_LINE;
-        if !(shortest..=longest).contains(&cli.max_line) {
-            return Err(ConfigError::MaxLine { max_line: cli.max_line });
-        }
-        if cli.max_connections == 0 {
-            return Err(ConfigError::NoConnections);
-        }
-        if cli.max_in_flight == 0 {
-            return Err(ConfigError::NothingInFlight);
-        }
+impl Config {
+    /// What the flags mean together.
+    pub(crate) fn new(cli: Cli, typed: Typed) -> Result<Self, ConfigError> {
+        let settings = Settings::new(&cli, typed)?;
         if let Some(flag) = cli.useless_compute_flag() {
             return Err(ConfigError::Compute { flag, compute: cli.compute });
         }
@@ -110,36 +91,19 @@ impl TryFrom<Cli> for Config {
             addresses: cli.listen,
             kind: cli.strategy,
             strategy: cli.strategy.build(Knobs { io_threads: cli.io_threads })?,
-            protocol: Limits { dialect: cli.dialect, max_line: cli.max_line, max_n },
+            settings,
             compute: ComputeOptions {
                 kind: cli.compute,
                 algorithm: cli.algorithm,
                 compute_threads: cli.compute_threads,
                 schedule: cli.schedule.unwrap_or_default(),
-                max_in_flight: cli.max_in_flight,
-                deadline: cli.deadline,
             },
             busy_poll: cli.busy_poll,
             cores: cli.cores,
-            limits: ConnectionLimits {
-                max_connections: cli.max_connections,
-                max_output: cli.max_output,
-                timeouts: Timeouts {
-                    idle: none_if_zero(cli.idle_timeout),
-                    line: none_if_zero(cli.line_timeout),
-                    write: none_if_zero(cli.write_timeout),
-                },
-            },
             admin: cli.admin,
-            drain: DrainTimes { delay: cli.drain_delay, timeout: cli.drain_timeout },
             role: cli.role,
         })
     }
-}
-
-/// 0 stands for no limit.
-fn none_if_zero(limit: Duration) -> Option<Duration> {
-    (!limit.is_zero()).then_some(limit)
 }
 
 impl Config {

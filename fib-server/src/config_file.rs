@@ -14,6 +14,9 @@ use toml::de::{DeTable, DeValue};
 
 use crate::Cli;
 
+/// Flags that are no keys: they lead to the file, or say which part of a server a process plays.
+pub(crate) const NOT_KEYS: [&str; 3] = ["check-config", "config", "role"];
+
 /// How alike a key must be to one that there is, to be taken for it.
 const LIKENESS: f64 = 0.7;
 
@@ -105,9 +108,9 @@ fn flags() -> Command {
     Cli::command().mut_args(|arg| arg.env(Resettable::Reset))
 }
 
-/// Whether a flag is a key: not one that leads to the file, or is for this program's own use.
+/// Whether a flag is a key.
 fn is_key(arg: &Arg) -> bool {
-    !arg.is_hide_set() && !["config", "check-config"].map(Some).contains(&arg.get_long())
+    !arg.is_hide_set() && arg.get_long().is_some_and(|name| !NOT_KEYS.contains(&name))
 }
 
 /// What could be typed instead of an entry.

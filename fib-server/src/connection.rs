@@ -24,6 +24,7 @@ use crate::{
     reaper::{self, Sight, Timeouts, Watched},
     rejection::Rejection,
     session::{CHUNK_LEN, Session},
+    settings::{InForce, Settings},
 };
 
 /// Descriptors that are no client's: listeners, logs, wake-ups, a runtime's own.
@@ -82,8 +83,8 @@ impl Connection {
             return true;
         }
         self.connections.hold(progress, len);
-        let Connections { counters, limits, .. } = &*self.connections;
-        let has_room = counters.output() <= limits.max_output;
+        let Connections { counters, settings, .. } = &*self.connections;
+        let has_room = counters.output() <= settings.load().limits.max_output;
         if !has_room {
             self.release_output();
         }
@@ -154,7 +155,7 @@ impl ConnectionLimits {
 /// The clients that are connected now, and the count of those that were.
 #[derive(Debug)]
 pub struct Connections {
-    limits: ConnectionLimits,
+    settings: InForce,
     counters: Arc<Counters>,
     registry: Mutex<Registry>,
     /// Told when the first one comes.
@@ -178,13 +179,19 @@ struct Open {
 }
 
 impl Connections {
-    pub(crate) fn new(limits: ConnectionLimits, counters: Arc<Counters>) -> Self {
-        Self { limits, counters, registry: Mutex::default(), changed: Condvar::new() }
+    pub(crate) fn new(settings: Settings, counters: Arc<Counters>) -> Self {
+        let settings = InForce::new(settings);
+        Self { settings, counters, registry: Mutex::default(), changed: Condvar::new() }
     }
 
-    /// What they may take.
-    pub(crate) const fn limits(&self) -> &ConnectionLimits {
-        &self.limits
+    /// The settings in force.
+    pub(crate) const fn settings(&self) -> &InForce {
+        &self.settings
+    }
+
+    /// What they may take now.
+    pub(crate) fn limits(&self) -> ConnectionLimits {
+        self.settings.load().limits
     }
 
     /// How many clients and requests there were, and are.
@@ -199,13 +206,14 @@ impl Connections {
         peer: Peer,
         session: Session,
     ) -> Option<Connection> {
-        if let Some(limit) = self.limits.timeouts.write {
+        let limits = self.limits();
+        if let Some(limit) = limits.timeouts.write {
             // For what the kernel has taken over, it waits in our place. It fails for Unix sockets,
             // which need no such thing.
             let _ = socket.set_tcp_user_timeout(Some(limit));
         }
         let socket = Arc::new(socket);
-        if let Some(id) = self.open(&socket, &session) {
+        if let Some(id) = self.open(&socket, &session, &limits) {
             return Some(Connection { socket, session, peer, id, connections: Arc::clone(self) });
         }
         self.refuse(&socket, peer, Rejection::Busy);
@@ -216,14 +224,19 @@ impl Connections {
     pub(crate) fn refuse(&self, socket: &Arc<Socket>, peer: Peer, why: Rejection) {
         self.counters.refuse(why);
         debug!(%peer, reason = why.reason(), "refused");
-        if let Err(error) = say_and_close(socket, &why.line(&self.limits)) {
+        if let Err(error) = say_and_close(socket, &why.line(&self.limits())) {
             debug!(%peer, "the refusal was not sent: {error}");
         }
     }
 
     /// Registers a socket and names it; `None` when there are too many.
-    fn open(&self, socket: &Arc<Socket>, session: &Session) -> Option<u64> {
-        if !self.counters.open(self.limits.max_connections as u64) {
+    fn open(
+        &self,
+        socket: &Arc<Socket>,
+        session: &Session,
+        limits: &ConnectionLimits,
+    ) -> Option<u64> {
+        if !self.counters.open(limits.max_connections as u64) {
             return None;
         }
         session.await_input();
@@ -257,13 +270,13 @@ impl Connections {
 
     /// Ends those that keep the server waiting for too long.
     pub(crate) fn reap(&self, now: Instant) {
-        let ConnectionLimits { timeouts, max_output, .. } = &self.limits;
+        let ConnectionLimits { timeouts, max_output, .. } = self.limits();
         let mut registry = self.registry();
         let all = registry.open.values_mut().filter_map(|Open { socket, progress, sight }| {
             Some(Watched { socket: socket.upgrade()?, progress, sight })
         });
-        let too_much = self.counters.output().saturating_sub(*max_output);
-        for verdict in reaper::reap(all, timeouts, too_much, now) {
+        let too_much = self.counters.output().saturating_sub(max_output);
+        for verdict in reaper::reap(all, &timeouts, too_much, now) {
             self.counters.timed_out(verdict);
         }
     }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fib_proto::Limits;
+use arc_swap::Guard;
 use socket2::Socket;
 use tracing::{Span, info_span};
 
@@ -19,7 +19,9 @@ use crate::{
     counters::Counters,
     peer::Peer,
     progress::Verdict,
+    reload::Reloads,
     session::{InputEnd, Session},
+    settings::Settings,
     shutdown::Latch,
 };
 
@@ -27,10 +29,10 @@ use crate::{
 #[derive(Debug)]
 pub struct Context {
     strategy: String,
-    limits: Limits,
     compute: Compute,
     busy_poll: Option<Duration>,
     connections: Arc<Connections>,
+    reloads: Reloads,
     is_stopping: AtomicBool,
     latch: Latch,
 }
@@ -43,17 +45,16 @@ impl Context {
     /// Where the system has no pipe left for the latch.
     pub fn new(
         strategy: String,
-        limits: Limits,
         compute: Compute,
         connections: Connections,
         busy_poll: Option<Duration>,
     ) -> io::Result<Self> {
         Ok(Self {
             strategy,
-            limits,
             compute,
             busy_poll,
             connections: Arc::new(connections),
+            reloads: Reloads::default(),
             is_stopping: AtomicBool::new(false),
             latch: Latch::new()?,
         })
@@ -69,6 +70,21 @@ impl Context {
     #[must_use]
     pub const fn busy_poll(&self) -> Option<Duration> {
         self.busy_poll
+    }
+
+    /// The settings in force, to be looked at for a moment.
+    pub(crate) fn settings(&self) -> Guard<Arc<Settings>> {
+        self.connections.settings().load()
+    }
+
+    /// Puts others into force, for this process.
+    pub(crate) fn change_settings(&self, settings: Settings) {
+        self.connections.settings().change(settings);
+    }
+
+    /// How often that was tried.
+    pub(crate) const fn reloads(&self) -> &Reloads {
+        &self.reloads
     }
 
     /// The clients.
@@ -91,7 +107,7 @@ impl Context {
 
     /// Makes a connection of an accepted socket; `None` for one too many, which is told so.
     pub fn admit(&self, socket: Socket, peer: Peer) -> Option<Connection> {
-        let session = Session::new(self.limits, Instant::now());
+        let session = Session::new(self.settings().protocol, Instant::now());
         self.connections.admit(socket, peer, session)
     }
 
@@ -105,7 +121,7 @@ impl Context {
     /// all of them.
     #[must_use]
     pub(crate) fn input_end(&self, verdict: Option<Verdict>) -> InputEnd {
-        let limit = self.connections.limits().timeouts.line;
+        let limit = self.settings().limits.timeouts.line;
         match (verdict, limit) {
             _ if self.latch.is_fired() => InputEnd::Drain,
             (Some(Verdict::Line), Some(limit)) => InputEnd::LineTimeout(limit),

@@ -1,10 +1,15 @@
 //! What a server gives a child that serves a part of its clients, over the socket to it: which part
-//! of the counters is the child's, and descriptors, as copies that share the open file.
+//! of the counters is the child's, and descriptors, as copies that share the open file; and later,
+//! whenever that changes, how it is to serve.
 
 use std::{
-    io::{self, IoSlice, IoSliceMut},
+    ffi::{OsStr, OsString},
+    io::{self, IoSlice, IoSliceMut, Read, Write},
     mem::MaybeUninit,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::ffi::{OsStrExt, OsStringExt},
+    },
 };
 
 use rustix::{
@@ -55,12 +60,42 @@ pub(crate) fn receive(socket: impl AsFd) -> io::Result<(usize, Vec<OwnedFd>)> {
     Ok((usize::from_ne_bytes(number), fds))
 }
 
+/// Sends arguments: their length in bytes, then each of them with a zero behind it.
+pub(crate) fn send_arguments(
+    mut socket: impl Write,
+    arguments: impl Iterator<Item = impl AsRef<OsStr>>,
+) -> io::Result<()> {
+    let mut message = vec![0; size_of::<u32>()];
+    for argument in arguments {
+        message.extend_from_slice(argument.as_ref().as_bytes());
+        message.push(0);
+    }
+    let len = u32::try_from(message.len() - size_of::<u32>()).map_err(io::Error::other)?;
+    message[..size_of::<u32>()].copy_from_slice(&len.to_ne_bytes());
+    socket.write_all(&message)
+}
+
+/// Receives them; `None` once there will be no more.
+pub(crate) fn receive_arguments(mut socket: impl Read) -> io::Result<Option<Vec<OsString>>> {
+    let mut len = [0; size_of::<u32>()];
+    match socket.read_exact(&mut len) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        result => result?,
+    }
+    let mut message = Vec::new();
+    let len = u32::from_ne_bytes(len).into();
+    socket.take(len).read_to_end(&mut message)?;
+    if message.len() as u64 != len {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let arguments = message.split_inclusive(|&byte| byte == 0);
+    let arguments = arguments.map(|it| OsString::from_vec(it[..it.len() - 1].to_vec()));
+    Ok(Some(arguments.collect()))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::{
-        io::{Read, Write},
-        os::unix::net::UnixStream,
-    };
+    use std::os::unix::net::UnixStream;
 
     use super::*;
 
@@ -77,6 +112,17 @@ mod tests {
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
         assert_eq!(text, "the same pipe");
+    }
+
+    #[test]
+    fn arguments_arrive_as_they_were_sent() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        send_arguments(&ours, ["--max-n", "", "7 8"].into_iter()).unwrap();
+        send_arguments(&ours, std::iter::empty::<&str>()).unwrap();
+        drop(ours);
+        assert_eq!(receive_arguments(&theirs).unwrap().unwrap(), ["--max-n", "", "7 8"]);
+        assert_eq!(receive_arguments(&theirs).unwrap().unwrap(), [""; 0]);
+        assert_eq!(receive_arguments(&theirs).unwrap(), None);
     }
 
     #[test]

@@ -22,18 +22,20 @@ pub mod peer;
 mod progress;
 pub mod reaper;
 mod rejection;
+mod reload;
 mod self_check;
 pub mod session;
+mod settings;
 pub mod shutdown;
 pub mod strategy;
 mod sys;
 mod systemd;
 pub mod telemetry;
 
-use std::sync::Arc;
+use std::{ffi::OsString, iter, sync::Arc};
 
 use anyhow::{Context as _, Result};
-use tracing::info;
+use tracing::{error, info};
 
 use crate::{
     admin::{Admin, Identity, ProcessTree, Subject},
@@ -46,7 +48,6 @@ use crate::{
     reaper::Reaper,
     self_check::SelfCheck,
     session::RequestCounts,
-    shutdown::DrainTimes,
 };
 pub use crate::{
     arguments::{Arguments, ArgumentsError},
@@ -54,13 +55,14 @@ pub use crate::{
     cli::Cli,
     config::{Config, ConfigError},
     config_file::{ConfigFile, ConfigFileError},
+    settings::Settings,
 };
 
 /// Plays the part that this process was started for.
 pub fn run(config: Config) -> Result<()> {
     match config.role {
         Role::Server => serve(config),
-        Role::Compute => compute::serve_as_child(config.compute.algorithm, config.protocol.max_n),
+        Role::Compute => compute::serve_as_child(config.compute.algorithm),
         Role::Prefork => serve_as_child(&config),
     }
 }
@@ -71,7 +73,7 @@ fn serve(mut config: Config) -> Result<()> {
         cores::limit_to(cores)?;
     }
     let others = config.compute.descriptors() + admin::DESCRIPTORS;
-    connection::reserve_descriptors(config.limits.max_connections, others)?;
+    connection::reserve_descriptors(config.settings.limits.max_connections, others)?;
     let entrances = Entrances::open(&config)?;
     let identity = Identity::new(&config);
     let has_children = config.has_children();
@@ -83,7 +85,8 @@ fn serve(mut config: Config) -> Result<()> {
         }
     };
     let context = new_context(&config, config.compute, counters)?;
-    stop_on_signals(&context, config.drain)?;
+    stop_on_signals(&context)?;
+    reload::on_signal(&context, others).context("installing the handler of SIGHUP")?;
     entrances.announce()?;
     let clients = || entrances.clients.iter().filter_map(|sockets| sockets.first());
     let check = SelfCheck::new(clients(), config.strategy.turns(), &context);
@@ -103,12 +106,13 @@ fn serve(mut config: Config) -> Result<()> {
     Ok(())
 }
 
-fn stop_on_signals(context: &Arc<Context>, times: DrainTimes) -> Result<()> {
-    let (stopping, draining) = (Arc::clone(context), Arc::clone(context));
+fn stop_on_signals(context: &Arc<Context>) -> Result<()> {
+    let [stopping, draining, times] = [(); 3].map(|()| Arc::clone(context));
     let announce_stop = move || {
         stopping.announce_stop();
         systemd::tell_stopping();
     };
+    let times = move || times.settings().drain;
     shutdown::on_signals(announce_stop, move || draining.begin_drain(), times)
         .context("installing the signal handlers")
 }
@@ -124,15 +128,29 @@ fn serve_as_child(config: &Config) -> Result<()> {
     let listeners = inherited.map(Listener::inherited).collect::<Result<_>>()?;
     let compute = config.compute.shared_by(counters.processes());
     let context = new_context(config, compute, counters)?;
-    let draining = Arc::clone(&context);
+    let (changing, draining) = (Arc::clone(&context), Arc::clone(&context));
+    let others = config.compute.descriptors();
+    let change = move |arguments| obey(&changing, arguments, others);
     // Where nobody else computes for it, it does.
     let computes = config.compute.kind == ComputeKind::Inline;
     let _worker = computes.then(|| context.counters().worker());
     let _reaper = Reaper::start(&context).context("starting a thread")?;
-    child::on_end_of_input(server, move || draining.begin_drain()).context("starting a thread")?;
+    let begin_drain = move || draining.begin_drain();
+    child::obey(server, change, begin_drain).context("starting a thread")?;
     strategy::prefork_loop().serve(listeners, &context)?;
     context.compute().close();
     Ok(())
+}
+
+/// Serves from now on as the server says that has started this process.
+fn obey(context: &Context, arguments: Vec<OsString>, others: usize) {
+    let name = OsString::from("fib-server");
+    let arguments = Arguments::of(iter::once(name).chain(arguments).collect());
+    match arguments.and_then(Arguments::into_settings) {
+        Ok(settings) => reload::change(context, settings, others),
+        // The server has obeyed the same.
+        Err(error) => error!("it cannot serve as the server does: {error}"),
+    }
 }
 
 fn new_context(
@@ -141,10 +159,11 @@ fn new_context(
     counters: Counters,
 ) -> Result<Arc<Context>> {
     let counters = Arc::new(counters);
-    let compute = Compute::new(compute, Arc::clone(&counters));
+    let settings = config.settings.clone();
+    let compute = Compute::new(compute, &settings.typed, Arc::clone(&counters));
     let compute = compute.context("starting whoever computes")?;
-    let connections = Connections::new(config.limits, counters);
+    let connections = Connections::new(settings, counters);
     let strategy = config.kind.to_string();
-    let context = Context::new(strategy, config.protocol, compute, connections, config.busy_poll);
+    let context = Context::new(strategy, compute, connections, config.busy_poll);
     Ok(Arc::new(context.context("creating the latch")?))
 }

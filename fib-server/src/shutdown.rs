@@ -68,7 +68,7 @@ impl AsFd for Latch {
 }
 
 /// When a drain begins, and how long it may take.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct DrainTimes {
     /// So long after the server was told to stop it begins.
     pub delay: Duration,
@@ -81,7 +81,7 @@ pub struct DrainTimes {
 pub(crate) fn on_signals(
     announce: impl FnOnce() + Send + 'static,
     begin_drain: impl FnOnce() -> io::Result<()> + Send + 'static,
-    times: DrainTimes,
+    times: impl FnOnce() -> DrainTimes + Send + 'static,
 ) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let (sender, receiver) = mpsc::channel();
@@ -91,7 +91,7 @@ pub(crate) fn on_signals(
     let drain = move || {
         if receiver.recv().is_ok() {
             announce();
-            drain(begin_drain, &receiver, times);
+            drain(begin_drain, &receiver, times());
         }
     };
     thread::Builder::new().name("shutdown".into()).spawn(drain)?;

@@ -39,6 +39,20 @@ pub(crate) fn tell_stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("draining")]);
 }
 
+/// Says that the configuration is read again.
+pub(crate) fn tell_reloading() {
+    // As of now, so that it is not taken for the answer to an earlier request.
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => warn!("the manager of services was not told: {error}"),
+    }
+}
+
+/// Says that this is over, and what came of it.
+pub(crate) fn tell_reloaded(status: &str) {
+    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
 struct Report {
     check: SelfCheck,
     context: Arc<Context>,

@@ -20,6 +20,7 @@ mod processes;
 #[cfg(target_os = "linux")]
 mod promises;
 mod real_clients;
+mod reload;
 mod session;
 mod shutdown;
 mod support;

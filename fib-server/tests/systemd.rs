@@ -18,6 +18,7 @@ use std::{
 use rustix::process::Signal;
 
 use crate::{
+    config_file::ConfigFile,
     support::{PATIENCE, Server, Way, concurrent_strategies, for_each_way, skip, wait_until},
     watched::{free_address, get, status},
 };
@@ -113,6 +114,30 @@ fn it_reports_to_its_manager(way: Way) {
     assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
     ended.check_counts();
     assert!(!ended.log.contains("does not answer itself"), "{}", ended.log);
+}
+
+#[test]
+fn it_tells_of_a_reload() {
+    let file = ConfigFile::new("max-n = 100\n");
+    let manager = Manager::new();
+    let server = manager.start(&["--config", file.path()]);
+    manager.hear_ready();
+    for (text, told) in [
+        ("max-n = 200\n", "serving\n"),
+        ("max-n = 300\ncores = 1", "serving; the last reload was refused: it takes a restart"),
+    ] {
+        file.write(text);
+        server.signal(Signal::HUP);
+        let mut message = manager.hear();
+        while message == "WATCHDOG=1\n" {
+            message = manager.hear();
+        }
+        let since = message.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap();
+        assert!(since.trim().parse::<u64>().unwrap() > 0);
+        let message = manager.hear();
+        assert!(message.starts_with(&format!("READY=1\nSTATUS={told}")), "{message}");
+    }
+    server.stop();
 }
 
 /// A product of large numbers has no slices: it holds up a loop that computes it itself.

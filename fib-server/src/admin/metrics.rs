@@ -20,6 +20,7 @@ use crate::{
     counters::{Tally, Times},
     progress::Verdict,
     rejection::Rejection,
+    reload::ReloadCounts,
     session::RequestCounts,
 };
 
@@ -50,6 +51,7 @@ struct Snapshot {
     tally: Tally,
     limits: ConnectionLimits,
     jobs_max: usize,
+    reloads: ReloadCounts,
     is_draining: bool,
     processes: Option<Processes>,
 }
@@ -57,12 +59,14 @@ struct Snapshot {
 /// The page for one scrape.
 pub(super) fn page(subject: &Subject) -> String {
     let context = &subject.context;
+    let settings = context.settings();
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Snapshot {
         identity: subject.identity.clone(),
         tally: context.counters().tally(),
-        limits: *context.connections().limits(),
-        jobs_max: context.compute().max_in_flight() * context.counters().processes(),
+        limits: settings.limits,
+        jobs_max: settings.jobs.max_in_flight * context.counters().processes(),
+        reloads: context.reloads().counts(),
         is_draining: context.is_stopping(),
         processes: subject.process_tree.look(),
     }));
@@ -81,6 +85,7 @@ impl Collector for Snapshot {
         self.requests(&mut page)?;
         self.jobs(&mut page)?;
         self.workers(&mut page)?;
+        self.reloads(&mut page)?;
         self.processes.iter().try_for_each(|processes| processes.encode(&mut page))
     }
 }
@@ -159,6 +164,16 @@ impl Snapshot {
         page.gauge("fib_workers", help, self.tally.workers)?;
         let help = "Child processes that were started in the place of lost ones.";
         page.counter("fib_worker_restarts", help, self.tally.restarts)
+    }
+
+    fn reloads(&self, page: &mut Page<'_>) -> fmt::Result {
+        let ReloadCounts { ok, refused, is_last_refused } = self.reloads;
+        let help = "How often SIGHUP had the configuration read again: refused, because it could \
+                    not be obeyed.";
+        let results = [("ok", ok), ("refused", refused)];
+        page.counters("fib_config_reloads", help, "result", &results)?;
+        let help = "0 since the last reload was refused, else 1.";
+        page.gauge("fib_config_last_reload_successful", help, u64::from(!is_last_refused))
     }
 }
 

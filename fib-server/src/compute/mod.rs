@@ -39,7 +39,7 @@ use self::{
     processes::Processes,
     work::Work,
 };
-use crate::{connection::Client, counters::Counters};
+use crate::{arguments::Typed, connection::Client, counters::Counters};
 
 /// How long a job runs before others may have their turn: so long may a request be late.
 const SLICE: Duration = Duration::from_micros(250);
@@ -67,10 +67,6 @@ pub struct ComputeOptions {
     pub compute_threads: Option<NonZeroUsize>,
     /// In which order.
     pub schedule: Schedule,
-    /// How many requests may be computed, or wait for it, at once.
-    pub max_in_flight: usize,
-    /// How long a request may take from its arrival to its answer.
-    pub deadline: Option<Duration>,
 }
 
 /// Who computes the answers.
@@ -78,16 +74,18 @@ pub struct ComputeOptions {
 pub struct Compute {
     algorithm: Algorithm,
     costs: Costs,
-    limits: Limits,
     in_flight: Arc<AtomicUsize>,
     counters: Arc<Counters>,
     engine: Engine,
 }
 
+/// What may be computed.
 #[derive(Clone, Copy, Debug)]
-struct Limits {
-    max_in_flight: usize,
-    deadline: Option<Duration>,
+pub struct JobLimits {
+    /// How many requests may be computed, or wait for it, at once.
+    pub max_in_flight: usize,
+    /// How long a request may take from its arrival to its answer.
+    pub deadline: Option<Duration>,
 }
 
 /// Who computes what is not cheap.
@@ -159,13 +157,17 @@ pub enum Started {
 }
 
 impl Compute {
-    /// Calibrates, and starts whoever computes.
+    /// Calibrates, and starts whoever computes: processes with these arguments.
     ///
     /// # Errors
     ///
     /// Where threads or processes cannot be started.
-    pub fn new(options: ComputeOptions, counters: Arc<Counters>) -> anyhow::Result<Self> {
-        let ComputeOptions { kind, algorithm, max_in_flight, deadline, .. } = options;
+    pub(crate) fn new(
+        options: ComputeOptions,
+        typed: &Typed,
+        counters: Arc<Counters>,
+    ) -> anyhow::Result<Self> {
+        let ComputeOptions { kind, algorithm, .. } = options;
         let costs = Costs::calibrate(algorithm);
         let threads = options.threads()?;
         let engine = match kind {
@@ -175,17 +177,10 @@ impl Compute {
                 Engine::Pool(Pool::start(threads, options.schedule, &costs, counters)?)
             }
             ComputeKind::Processes => {
-                Engine::Processes(Processes::new(threads, Arc::clone(&counters))?)
+                Engine::Processes(Processes::new(threads, typed.clone(), Arc::clone(&counters))?)
             }
         };
-        let limits = Limits { max_in_flight, deadline };
-        Ok(Self { algorithm, costs, limits, in_flight: Arc::default(), counters, engine })
-    }
-
-    /// How many requests may be computed, or wait for it, at once.
-    #[must_use]
-    pub const fn max_in_flight(&self) -> usize {
-        self.limits.max_in_flight
+        Ok(Self { algorithm, costs, in_flight: Arc::default(), counters, engine })
     }
 
     /// F(n), if that costs less than to hand it over. The caller has checked n against the limit.
@@ -200,10 +195,16 @@ impl Compute {
     /// # Errors
     ///
     /// Where there is too much to do already.
-    pub fn start(&self, n: u64, client: &Client, received_at: Instant) -> Result<Started, Refusal> {
-        let max = self.limits.max_in_flight;
+    pub fn start(
+        &self,
+        n: u64,
+        client: &Client,
+        received_at: Instant,
+        limits: JobLimits,
+    ) -> Result<Started, Refusal> {
+        let max = limits.max_in_flight;
         let permit = Permit::take(&self.in_flight, max).ok_or(Refusal::TooMany { max })?;
-        let terms = Terms::new(client.clone(), received_at, self.limits.deadline);
+        let terms = Terms::new(client.clone(), received_at, limits.deadline);
         let work = || Work::new(&self.costs, self.algorithm, n).ok_or(Refusal::Failed);
         match &self.engine {
             Engine::Inline => {

@@ -163,7 +163,8 @@ async fn compute(
     let (counters, received_at) = (context.counters(), connection.session.received_at());
     connection.session.keep_waiting();
     let started = if connection.reserve_output(decimal_len(request.n)) {
-        context.compute().start(request.n, client, received_at)
+        let limits = context.settings().jobs;
+        context.compute().start(request.n, client, received_at, limits)
     } else {
         Err(Refusal::NoRoom { max: context.connections().limits().max_output })
     };

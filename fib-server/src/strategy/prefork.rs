@@ -26,6 +26,7 @@ use crate::{
     context::Context,
     inheritance,
     listener::Listener,
+    settings::Settings,
     strategy::{Coroutines, Strategy},
 };
 
@@ -60,6 +61,7 @@ impl Strategy for Prefork {
         let mut parent = Parent::new(listeners, context)?;
         while !context.latch().is_fired() {
             parent.wait()?;
+            parent.pass_on_settings();
             parent.replace_lost();
         }
         parent.drain()
@@ -70,9 +72,18 @@ struct Parent<'a> {
     context: &'a Context,
     listeners: Vec<Listener>,
     workers: Vec<Worker>,
-    /// Readable when some child has changed.
+    /// Readable when some child, or how to serve, has changed.
     changes: PipeReader,
     _signals: ChildSignals,
+}
+
+/// A child that serves.
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    since: Instant,
+    /// What it was told last.
+    settings: Arc<Settings>,
 }
 
 /// A place for a child, which one after another may have.
@@ -80,8 +91,7 @@ struct Parent<'a> {
 struct Worker {
     /// Which of the counters are those of this place.
     process: usize,
-    /// The child, and since when it runs.
-    child: Option<(Child, Instant)>,
+    child: Option<Running>,
     /// When to start one, if that is to be.
     start_at: Option<Instant>,
     backoff: Backoff,
@@ -93,29 +103,33 @@ impl<'a> Parent<'a> {
     /// Starts all children, every one of which must start.
     fn new(listeners: Vec<Listener>, context: &'a Context) -> Result<Self> {
         let (changes, writer) = io::pipe().context("creating a pipe")?;
+        let writer = Arc::new(writer);
         // It cannot fail while somebody reads, and nobody needs to know when nobody does.
-        let signals = ChildSignals::new(move || drop((&writer).write(b"!")));
+        let tell = move || drop((&*writer).write(b"!"));
+        context.connections().settings().on_change(tell.clone());
+        let signals = ChildSignals::new(tell);
         let signals = signals.context("installing the handler of SIGCHLD")?;
         let mut parent =
             Self { context, listeners, workers: Vec::new(), changes, _signals: signals };
         for process in 0..context.counters().processes() {
             let child = parent.start(process).context("starting a child process")?;
-            let child = Some((child, Instant::now()));
+            let child = Some(child);
             parent.workers.push(Worker { process, child, ..Worker::default() });
         }
         Ok(parent)
     }
 
-    fn start(&self, process: usize) -> io::Result<Child> {
-        let child = Child::start(Role::Prefork)?;
+    fn start(&self, process: usize) -> io::Result<Running> {
+        let settings = self.context.connections().settings().load_full();
+        let child = Child::start(Role::Prefork, &settings.typed)?;
         let counters = self.context.counters().memory();
         let descriptors: Vec<_> =
             counters.into_iter().chain(self.listeners.iter().map(AsFd::as_fd)).collect();
         inheritance::send(child.socket(), process, &descriptors)?;
-        Ok(child)
+        Ok(Running { child, since: Instant::now(), settings })
     }
 
-    /// Waits until a child has changed, or is to be started, or the drain begins.
+    /// Waits until something has changed, or a child is to be started, or the drain begins.
     fn wait(&mut self) -> Result<()> {
         let next_start = self.workers.iter().filter_map(|worker| worker.start_at).min();
         let left = next_start.map(|at| at.saturating_duration_since(Instant::now()));
@@ -151,6 +165,14 @@ impl<'a> Parent<'a> {
         self.workers[at].begin(started);
     }
 
+    /// Tells the children how to serve from now on, if that has changed.
+    fn pass_on_settings(&mut self) {
+        let settings = self.context.connections().settings().load_full();
+        for worker in &mut self.workers {
+            worker.tell(&settings, self.context);
+        }
+    }
+
     /// Lets the children finish, and waits for them.
     fn drain(mut self) -> Result<()> {
         if self.workers.iter().all(|worker| worker.child.is_none()) {
@@ -158,8 +180,8 @@ impl<'a> Parent<'a> {
             self.replace(0);
         }
         self.listeners.clear();
-        for (child, _) in self.workers.iter().filter_map(|worker| worker.child.as_ref()) {
-            child.end_input();
+        for running in self.workers.iter().filter_map(|worker| worker.child.as_ref()) {
+            running.child.end_input();
         }
         while self.workers.iter().any(|worker| worker.child.is_some()) {
             self.workers.iter_mut().for_each(|worker| worker.start_at = None);
@@ -173,7 +195,7 @@ impl<'a> Parent<'a> {
 impl Worker {
     /// Takes note of what has become of the child.
     fn look(&mut self, context: &Context) {
-        let Some((child, since)) = &mut self.child else { return };
+        let Some(Running { child, since, .. }) = &mut self.child else { return };
         let Some(trouble) = child.trouble() else { return };
         let is_done = context.latch().is_fired() && trouble == Trouble::Exited { status: 0 };
         if !is_done {
@@ -191,11 +213,26 @@ impl Worker {
         context.counters().end(self.process);
     }
 
+    /// Tells the child how to serve, unless it knows. One that does not listen is replaced.
+    fn tell(&mut self, settings: &Arc<Settings>, context: &Context) {
+        let Some(running) = &mut self.child else { return };
+        if Arc::ptr_eq(&running.settings, settings) {
+            return;
+        }
+        running.settings = Arc::clone(settings);
+        if let Err(error) = running.child.tell(&settings.typed) {
+            running.child.log_loss(&error);
+            self.child = None;
+            self.start_at = Some(Instant::now());
+            context.counters().end(self.process);
+        }
+    }
+
     /// Takes note of an attempt to start a child.
-    fn begin(&mut self, started: io::Result<Child>) {
+    fn begin(&mut self, started: io::Result<Running>) {
         match started {
             Ok(child) => {
-                self.child = Some((child, Instant::now()));
+                self.child = Some(child);
                 self.start_at = None;
                 self.warned = false;
             }

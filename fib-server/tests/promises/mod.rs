@@ -6,6 +6,7 @@
 
 mod drain;
 mod peers;
+mod reload;
 
 use std::{fs, thread};
 

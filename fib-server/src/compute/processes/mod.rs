@@ -33,6 +33,7 @@ use self::{
     queue::{Event, Queue, Task},
 };
 use crate::{
+    arguments::Typed,
     child::{Backoff, Child, ChildSignals, Role},
     compute::{
         Outcome, Refusal,
@@ -59,8 +60,12 @@ struct Shared {
 
 impl Processes {
     /// Starts so many children of this program.
-    pub(super) fn new(children: NonZeroUsize, counters: Arc<Counters>) -> Result<Self> {
-        Self::with_start(children, counters, || Child::start(Role::Compute))
+    pub(super) fn new(
+        children: NonZeroUsize,
+        typed: Typed,
+        counters: Arc<Counters>,
+    ) -> Result<Self> {
+        Self::with_start(children, counters, move || Child::start(Role::Compute, &typed))
     }
 
     fn with_start(

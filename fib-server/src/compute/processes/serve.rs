@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use fib_proto::{Dialect, Limits};
+use fib_proto::Limits;
 
 use crate::{
+    arguments::Typed,
     child,
     compute::{Algorithm, Compute, ComputeKind, ComputeOptions, Schedule},
-    connection::{ConnectionLimits, Connections},
+    connection::Connections,
     context::Context,
     counters::Counters,
     peer::Peer,
+    settings::Settings,
     strategy,
 };
 
@@ -19,7 +21,7 @@ use crate::{
 const NICENESS: i32 = 10;
 
 /// Answers the server that has started this process, until it hangs up.
-pub(crate) fn serve(algorithm: Algorithm, max_n: u64) -> Result<()> {
+pub(crate) fn serve(algorithm: Algorithm) -> Result<()> {
     let socket = child::begin()?;
     // It cannot be refused, and a child that is not nice is still a good one.
     let _ = rustix::process::nice(NICENESS);
@@ -28,15 +30,13 @@ pub(crate) fn serve(algorithm: Algorithm, max_n: u64) -> Result<()> {
         compute_threads: None,
         algorithm,
         schedule: Schedule::default(),
-        max_in_flight: 1,
-        deadline: None,
     };
     let counters = Arc::new(Counters::alone());
-    let compute = Compute::new(options, Arc::clone(&counters))?;
-    let limits = Limits { dialect: Dialect::Line, max_n, ..Limits::default() };
-    // The server is its only client, and reads when it wants.
-    let connections = Connections::new(ConnectionLimits::none(1), counters);
-    let context = Context::new("compute".to_owned(), limits, compute, connections, None);
+    let compute = Compute::new(options, &Typed::default(), Arc::clone(&counters))?;
+    // The server is its only client, has looked at what it asks, and reads when it wants.
+    let settings = Settings::unlimited(Limits { max_n: u64::MAX, ..Limits::default() }, 1);
+    let connections = Connections::new(settings, counters);
+    let context = Context::new("compute".to_owned(), compute, connections, None);
     let context = Arc::new(context.context("creating the latch")?);
     let connection = context.admit(socket, Peer::Local);
     strategy::serve_blocking(connection.context("admitting the server")?, &context);
