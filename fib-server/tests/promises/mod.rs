@@ -7,6 +7,7 @@
 mod drain;
 mod peers;
 mod reload;
+mod workers;
 
 use std::{fs, thread};
 
@@ -25,12 +26,17 @@ pub(crate) struct Subject {
 impl Subject {
     /// Starts it, and has everything done once that is done when it is first needed.
     pub(crate) fn start(way: Way, flags: &[&str]) -> Self {
+        Self::start_with(way, flags, workers(way))
+    }
+
+    /// The same, of which so many threads or processes compute.
+    pub(crate) fn start_with(way: Way, flags: &[&str], workers: usize) -> Self {
         let watched = Watched::start(way, flags);
         for request in ["1", "30", "20000"] {
             watched.server.connect().ask(request);
         }
         watched.wait_until_it_is("fib_connections_open", 0);
-        watched.wait_until_it_is("fib_workers", workers(way));
+        watched.wait_until_it_is("fib_workers", workers);
         let before = Footprint::settled(&watched.server);
         Self { watched, before }
     }

@@ -245,7 +245,8 @@ mod tests {
     const ONE: NonZeroUsize = NonZeroUsize::MIN;
 
     /// Children that are a process which sleeps, and a thread that answers in its place: `reply` is
-    /// told which child it plays, and what n it is asked for.
+    /// told which child it plays, and what n it is asked for. It hangs up after a reply that ends
+    /// with a digit, and instead of one that is empty.
     fn start_played(
         reply: impl Fn(usize, u64) -> String + Send + Sync + 'static,
     ) -> impl Fn() -> io::Result<Child> {
@@ -258,7 +259,8 @@ mod tests {
                 for line in BufReader::new(&theirs).lines().map_while(Result::ok) {
                     let n = line.parse().expect("a request is a number");
                     let text = if n == 0 { "0\n".to_owned() } else { reply(number, n) };
-                    if text.is_empty() || (&theirs).write_all(text.as_bytes()).is_err() {
+                    let is_cut = text.ends_with(|it: char| it.is_ascii_digit());
+                    if (&theirs).write_all(text.as_bytes()).is_err() || text.is_empty() || is_cut {
                         return;
                     }
                 }
@@ -312,6 +314,24 @@ mod tests {
             let processes = Processes::with_start(ONE, counters(), start).unwrap();
             let answer = Answer::Decimal(fib_core::exact(N));
             assert_eq!(outcome_of(&processes, N), Ok(answer), "instead of {told}");
+        }
+    }
+
+    #[test]
+    fn a_child_that_dies_anywhere_in_its_answer_is_replaced() {
+        let answers =
+            [(40, Answer::Word(102_334_155)), (300, Answer::Decimal(fib_core::exact(300)))];
+        for (n, answer) in answers {
+            for len in 0..right(n).len() {
+                let start =
+                    start_played(
+                        move |number, n| {
+                            if number == 0 { right(n)[..len].to_owned() } else { right(n) }
+                        },
+                    );
+                let processes = Processes::with_start(ONE, counters(), start).unwrap();
+                assert_eq!(outcome_of(&processes, n).as_ref(), Ok(&answer), "after {len} bytes");
+            }
         }
     }
 
