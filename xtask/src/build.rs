@@ -36,6 +36,15 @@ impl Programs {
     }
 }
 
+impl Programs {
+    /// With all assertions, and made faster.
+    pub(crate) fn debug(sh: &Shell) -> Result<Self> {
+        cmd!(sh, "cargo build --quiet -p fib-server -p fib-client").quiet().run()?;
+        let folder = target_folder().join("debug");
+        Ok(Self { server: folder.join("fib-server"), client: folder.join("fib-client") })
+    }
+}
+
 /// Where cargo puts release builds.
 pub(crate) fn release_folder() -> PathBuf {
     target_folder().join("release")

@@ -5,8 +5,8 @@ use xshell::{Shell, cmd};
 
 use crate::{
     bench, dist,
-    flags::{BenchArgs, EffortArgs},
-    kernel,
+    flags::{BenchArgs, EffortArgs, SoakArgs},
+    kernel, soak,
     tools::{CARGO_DENY, say},
 };
 
@@ -23,6 +23,7 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
         let effort = EffortArgs { smoke: true, ..EffortArgs::default() };
         bench::run(sh, &BenchArgs { effort, figures, ..BenchArgs::default() })?;
     }
+    soak::run(sh, &SoakArgs { smoke: true, ..SoakArgs::default() })?;
     say("ci: everything holds");
     Ok(())
 }

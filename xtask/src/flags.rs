@@ -1,10 +1,13 @@
 //! The tasks and their flags. Their doc comments are the help.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
 
-use crate::dist::{Target, ToolchainKind};
+use crate::{
+    dist::{Target, ToolchainKind},
+    peers::{COMPUTES, STRATEGIES},
+};
 
 /// What developers of fib run.
 #[derive(Debug, Parser)]
@@ -31,6 +34,8 @@ pub(crate) enum Task {
     Kernel(KernelArgs),
     /// Start a server, load it, stop it
     Load(LoadArgs),
+    /// Hold every server to its promises for long, behind a network that does what networks do
+    Soak(SoakArgs),
 }
 
 #[derive(Debug, Default, Args)]
@@ -157,4 +162,46 @@ pub(crate) struct LoadArgs {
     /// Flags of fib-client perf
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) perf: Vec<String>,
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct SoakArgs {
+    /// Only this; may be repeated [default: all of it]
+    #[arg(value_enum, value_name = "PART")]
+    pub(crate) parts: Vec<SoakPart>,
+
+    /// How long `network` takes
+    #[arg(short, long, value_name = "DURATION", default_value = "10m")]
+    #[arg(value_parser = humantime::parse_duration)]
+    pub(crate) duration: Duration,
+
+    /// Half a minute in all, with a debug build: proves that everything runs
+    #[arg(long, conflicts_with = "duration")]
+    pub(crate) smoke: bool,
+
+    /// What everything is drawn from [default: another one each time]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+
+    /// Only servers of these strategies; not for `promises`
+    #[arg(long, value_name = "STRATEGY,...", value_delimiter = ',')]
+    #[arg(value_parser = PossibleValuesParser::new(STRATEGIES))]
+    pub(crate) strategy: Vec<String>,
+
+    /// Only servers that compute like this; not for `promises`
+    #[arg(long, value_name = "COMPUTE,...", value_delimiter = ',')]
+    #[arg(value_parser = PossibleValuesParser::new(COMPUTES))]
+    pub(crate) compute: Vec<String>,
+}
+
+/// What a soak is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SoakPart {
+    /// Each fault of the network for itself, 200 times; and a cut and a reset after every byte
+    Faults,
+    /// All of them at once, while processes are killed: every reply is checked, and what the
+    /// server holds at the end
+    Network,
+    /// The long form of the tests of docs/promises.md
+    Promises,
 }

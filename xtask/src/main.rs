@@ -5,12 +5,14 @@ mod build;
 mod ci;
 mod client;
 mod dist;
+mod faults;
 mod flags;
 mod kernel;
 mod line_client;
 mod load;
 mod peers;
 mod server;
+mod soak;
 #[cfg(test)]
 mod tidy;
 mod tools;
@@ -47,5 +49,6 @@ fn run(flags: Flags) -> Result<()> {
         Task::Dist(args) => dist::run(&sh, &args),
         Task::Kernel(args) => kernel::run(&sh, &args),
         Task::Load(args) => load::run(&sh, &args),
+        Task::Soak(args) => soak::run(&sh, &args),
     }
 }

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read},
     net::{Ipv4Addr, TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -14,10 +14,10 @@ use anyhow::{Context, Result, bail, ensure};
 use procfs::process::{Process, Stat, all_processes};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{bench::Counters, build::target_folder};
+use crate::bench::Counters;
 
 /// How long a server may take to be there, and to end.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often it is looked whether it is.
 const GLANCE: Duration = Duration::from_millis(5);
@@ -29,7 +29,10 @@ const EXIT_USAGE: i32 = 2;
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
+    /// Kept, because a program whose stdout is closed fails to write to it.
+    stdout: BufReader<ChildStdout>,
     address: String,
+    log: Option<PathBuf>,
 }
 
 /// What a server, with its children, has used.
@@ -43,9 +46,16 @@ impl Server {
     /// Starts a server and waits until it says where it listens.
     pub(crate) fn start(mut command: Command) -> Result<Self> {
         let mut server = Self::spawn(&mut command)?;
-        let line = first_line(server.child.stdout.take())?;
-        let address = line.trim().strip_prefix("listening on ");
-        address.with_context(|| format!("it said {line:?}"))?.clone_into(&mut server.address);
+        server.address = server.next_line("listening on ")?;
+        Ok(server)
+    }
+
+    /// The same, and writes its log to this file, for whoever wants to know why it failed.
+    pub(crate) fn start_logged(mut command: Command, log: &Path) -> Result<Self> {
+        fs::create_dir_all(log.parent().context("a log lies in a folder")?)?;
+        command.env("RUST_LOG", "info").stderr(fs::File::create(log)?);
+        let mut server = Self::start(command)?;
+        server.log = Some(log.to_owned());
         Ok(server)
     }
 
@@ -66,7 +76,7 @@ impl Server {
     /// Why it does not accept its flags, in its own words; `None` if it does.
     pub(crate) fn refusal(mut command: Command) -> Result<Option<String>> {
         let mut server = Self::spawn(command.stderr(Stdio::piped()))?;
-        if !first_line(server.child.stdout.take())?.is_empty() {
+        if server.stdout.read_line(&mut String::new())? > 0 {
             return Ok(None);
         }
         let mut words = String::new();
@@ -78,15 +88,18 @@ impl Server {
         Ok(Some(first.trim_start_matches("error: ").to_owned()))
     }
 
-    /// Writes its log to a file: the last server's, for whoever wants to know why it failed.
-    pub(crate) fn logged(command: &mut Command) -> Result<&mut Command> {
-        fs::create_dir_all(target_folder().join("bench"))?;
-        Ok(command.env("RUST_LOG", "info").stderr(fs::File::create(log_file())?))
+    fn spawn(command: &mut Command) -> Result<Self> {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let stdout = child.stdout.take().context("its stdout is piped")?;
+        Ok(Self { child, stdout: BufReader::new(stdout), address: String::new(), log: None })
     }
 
-    fn spawn(command: &mut Command) -> Result<Self> {
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
-        Ok(Self { child, address: String::new() })
+    /// What its next line says behind these words.
+    pub(crate) fn next_line(&mut self, words: &str) -> Result<String> {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).context("waiting for the server to say where")?;
+        let rest = line.trim().strip_prefix(words);
+        Ok(rest.with_context(|| format!("it said {line:?}"))?.to_owned())
     }
 
     pub(crate) fn address(&self) -> &str {
@@ -127,8 +140,8 @@ impl Server {
     }
 
     /// Ends the server, which logs what it has counted.
-    pub(crate) fn stop_and_count(self) -> Result<Counters> {
-        let log = log_file();
+    pub(crate) fn stop_and_count(mut self) -> Result<Counters> {
+        let log = self.log.take().context("it has no log")?;
         self.stop()?;
         let log = fs::read_to_string(log).context("reading the server's log")?;
         let line = log.lines().rev().find(|line| line.contains(" drained "));
@@ -148,7 +161,7 @@ impl Server {
     }
 
     /// The server and all that descend from it.
-    fn tree(&self) -> Result<Vec<Stat>> {
+    pub(crate) fn tree(&self) -> Result<Vec<Stat>> {
         let stats: Vec<_> =
             all_processes()?.filter_map(|process| process.ok()?.stat().ok()).collect();
         let mut tree = vec![Process::new(i32::try_from(self.child.id())?)?.stat()?];
@@ -172,19 +185,6 @@ impl Drop for Server {
             let _ = kill_process(descendant, Signal::KILL);
         }
     }
-}
-
-fn log_file() -> PathBuf {
-    target_folder().join("bench/server.log")
-}
-
-/// What a server says first; nothing if it ended before it said anything.
-fn first_line(stdout: Option<ChildStdout>) -> Result<String> {
-    let mut line = String::new();
-    let stdout = stdout.context("its stdout is piped")?;
-    let read = BufReader::new(stdout).read_line(&mut line);
-    read.context("waiting for the server to say where it listens")?;
-    Ok(line)
 }
 
 /// A port that nobody listens on, for servers that cannot pick one themselves.

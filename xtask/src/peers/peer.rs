@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Absence;
 use crate::{
+    build::target_folder,
     line_client::LineClient,
     server::{Server, free_port},
     tools::{Tool, workspace},
@@ -159,9 +160,8 @@ impl Peer {
             let port = free_port()?;
             return Server::start_silent(self.process(port, algorithm), port);
         }
-        let mut process = self.process(0, algorithm);
-        Server::logged(&mut process)?;
-        Server::start(process)
+        let log = target_folder().join("bench/server.log");
+        Server::start_logged(self.process(0, algorithm), &log)
     }
 
     fn process(&self, port: u16, algorithm: Algorithm) -> Command {

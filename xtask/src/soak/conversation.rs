@@ -1,0 +1,142 @@
+//! One client, and what lies between it and the server.
+
+use std::{cell::RefCell, io, net::Ipv4Addr, time::Duration};
+
+use anyhow::{Context, Result, bail, ensure};
+use fastrand::Rng;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+
+use super::model::{Found, Model};
+use crate::faults::{End, Faults, relay};
+
+/// How long a client may say nothing, a line may take, and a client may read nothing.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Until then each conversation has ended, whatever happens to it: some wait for several timeouts.
+const DEADLINE: Duration = Duration::from_mins(1);
+
+/// How much a client reads at a time.
+const CHUNK_LEN: usize = 16 * 1024;
+
+/// Lines that are no request.
+const BAD_LINES: [&str; 8] = ["", "x", "-1", "+", "1 2", "\u{663}", "0x10", "1e3"];
+
+/// A client that sends all of it, in pieces, and reads what it is answered.
+#[derive(Clone, Debug)]
+pub(super) struct Conversation {
+    /// What the faults are drawn from as they happen.
+    pub(super) seed: u64,
+    pub(super) requests: Vec<Vec<u8>>,
+    pub(super) faults: Faults,
+}
+
+/// How a connection may end that has no fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Endings {
+    /// When everything is answered.
+    InOrder,
+    /// At any time: whoever serves may be killed.
+    Any,
+}
+
+impl Conversation {
+    /// Some requests, most of them good, and some faults.
+    pub(super) fn draw(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let requests = draw_requests(&mut rng);
+        let mut drawn = Self { seed, requests, faults: Faults::default() };
+        drawn.faults = Faults::draw(&mut rng, drawn.lens());
+        drawn
+    }
+
+    /// How many bytes its requests have, and about how many its replies.
+    pub(super) fn lens(&self) -> [u64; 2] {
+        let requests = self.requests.iter().map(|it| it.len() as u64).sum();
+        [requests, 4 * requests]
+    }
+
+    /// Holds it with a server, and checks all that the server does.
+    pub(super) async fn hold(&self, address: &str, endings: Endings) -> Result<Found> {
+        // The server's time may begin before its client knows that it is connected.
+        let model = RefCell::new(Model::new());
+        let (client, client_side) = pair().await?;
+        let server_side = TcpStream::connect(address).await.context("connecting")?;
+        let link = relay(client_side, server_side, self.faults, self.seed, &model);
+        let both = async { tokio::join!(self.ask(client), link) };
+        let Ok(((), end)) = timeout(DEADLINE, both).await else {
+            let silence = model.borrow().silence();
+            bail!("it hangs; its client was silent for {silence:?}");
+        };
+        let (model, end) = (model.into_inner(), end?);
+        if let Some(wrong) = model.wrong() {
+            bail!("wrong: {wrong}");
+        }
+        if endings == Endings::InOrder {
+            judge(&model, end)?;
+        }
+        Ok(model.found())
+    }
+
+    /// Whatever befalls the client is the network's doing.
+    async fn ask(&self, mut socket: TcpStream) {
+        let mut chunk = vec![0; CHUNK_LEN];
+        let mut first = true;
+        for piece in &self.requests {
+            // Between two pieces something is answered, or it is over.
+            if !first && !socket.read(&mut chunk).await.is_ok_and(|len| len > 0) {
+                return;
+            }
+            first = false;
+            if socket.write_all(piece).await.is_err() {
+                return;
+            }
+        }
+        let _ = socket.shutdown().await;
+        while socket.read(&mut chunk).await.is_ok_and(|len| len > 0) {}
+    }
+}
+
+fn judge(model: &Model, end: End) -> Result<()> {
+    match end {
+        End::Fault => {}
+        End::Server => {
+            if let Some(early) = model.early_end(TIMEOUT) {
+                bail!("{early}");
+            }
+        }
+        // Of a client that does not read; half of the time, as above.
+        End::ServerReset => ensure!(model.silence() >= TIMEOUT / 2, "it has reset the connection"),
+    }
+    Ok(())
+}
+
+async fn pair() -> io::Result<(TcpStream, TcpStream)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let client = TcpStream::connect(listener.local_addr()?).await?;
+    Ok((client, listener.accept().await?.0))
+}
+
+fn draw_requests(rng: &mut Rng) -> Vec<Vec<u8>> {
+    let pieces = rng.usize(1..=4);
+    let lines = rng.usize(1..=50);
+    (0..pieces).map(|_| (0..lines).flat_map(|_| draw_line(rng)).collect()).collect()
+}
+
+fn draw_line(rng: &mut Rng) -> Vec<u8> {
+    let line = match rng.u32(0..1_000) {
+        0 => "1".repeat(rng.usize(65..200)),
+        1..20 => "0".repeat(rng.usize(0..=64)),
+        20..40 => BAD_LINES[rng.usize(..BAD_LINES.len())].to_owned(),
+        40..50 => rng.u64(..).to_string(),
+        50..52 => rng.u64(20_000..200_000).to_string(),
+        52..72 => rng.u64(1_000..20_000).to_string(),
+        72..150 => rng.u64(94..1_000).to_string(),
+        150..200 => format!("\t +{:03} \r", rng.u64(0..=93)),
+        _ => rng.u64(0..=93).to_string(),
+    };
+    (line + "\n").into_bytes()
+}

@@ -1,0 +1,206 @@
+//! A server that must not lose sight of anything.
+
+use std::{
+    fmt,
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use fib_client::{Connection, Options};
+use procfs::process::{Process, Stat};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::model::MAX_N;
+use crate::{
+    bench::Counters,
+    build::target_folder,
+    peers::{COMPUTES, STRATEGIES},
+    server::Server,
+    tools::skip,
+};
+
+/// How long a server may take to be at rest.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// For how many glances nothing must change before nothing does.
+const STILL: usize = 10;
+
+/// How a server serves: who owns its sockets, and who computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Way {
+    pub(super) strategy: &'static str,
+    pub(super) compute: &'static str,
+}
+
+/// A server that runs.
+#[derive(Debug)]
+pub(super) struct Subject {
+    pub(super) way: Way,
+    server: Server,
+    /// Where it is watched.
+    admin: String,
+    before: Footprint,
+}
+
+/// What a server and its children hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Footprint {
+    processes: usize,
+    threads: i64,
+    descriptors: usize,
+}
+
+impl Way {
+    /// All there are, in the same order at any time.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        let of = |strategy| COMPUTES.map(|compute| Self { strategy, compute });
+        STRATEGIES.into_iter().flat_map(of)
+    }
+
+    /// How many clients it is given at once.
+    pub(super) fn clients(self) -> u64 {
+        if self.strategy == "sequential" { 1 } else { 8 }
+    }
+
+    /// How many threads or processes compute.
+    fn workers(self) -> Result<u64> {
+        let nobody = self.compute == "inline" && self.strategy != "prefork";
+        Ok(if nobody { 0 } else { thread::available_parallelism()?.get() as u64 })
+    }
+
+    fn command(self, server: &Path) -> Command {
+        let mut command = Command::new(server);
+        command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        command.args(["--strategy", self.strategy, "--compute", self.compute]);
+        command.args(["--max-n", &MAX_N.to_string()]);
+        for flag in ["--idle-timeout", "--line-timeout", "--write-timeout"] {
+            command.args([flag, "1s"]);
+        }
+        command
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} + {}", self.strategy, self.compute)
+    }
+}
+
+impl Subject {
+    /// Starts it, and has everything done once that is done when it is first needed. `None` where
+    /// this machine cannot have it.
+    pub(super) fn start(way: Way, program: &Path) -> Result<Option<Self>> {
+        if let Some(refusal) = Server::refusal(way.command(program))? {
+            return skip(&way.to_string(), &refusal).map(|()| None);
+        }
+        let log = target_folder().join("soak").join(format!("{way}.log").replace(" + ", "-"));
+        let mut server = Server::start_logged(way.command(program), &log)?;
+        let admin = server.next_line("admin on ")?;
+        let nothing = Footprint { processes: 0, threads: 0, descriptors: 0 };
+        let mut subject = Self { way, server, admin, before: nothing };
+        // What is dear.
+        Connection::open(&subject.address().parse()?, Options::default())?.ask(20_000)?;
+        subject.wait_until_idle()?;
+        subject.before = subject.still_footprint()?;
+        Ok(Some(subject))
+    }
+
+    pub(super) fn address(&self) -> &str {
+        self.server.address()
+    }
+
+    pub(super) fn rss_bytes(&self) -> Result<u64> {
+        Ok(self.server.usage()?.rss_bytes)
+    }
+
+    /// Kills one of its children, if it has any; whether it had.
+    pub(super) fn kill_a_child(&self, rng: &mut fastrand::Rng) -> Result<bool> {
+        let children: Vec<Stat> = self.server.tree()?.into_iter().skip(1).collect();
+        let Some(child) = rng.choice(&children) else { return Ok(false) };
+        let pid = Pid::from_raw(child.pid).context("a child has a number")?;
+        // It may have been somebody's who has just been killed.
+        Ok(kill_process(pid, Signal::KILL).is_ok())
+    }
+
+    /// Once all clients are gone: every connection and request is accounted for, and nothing is
+    /// held that was not held before.
+    pub(super) fn check_rest(&self) -> Result<()> {
+        self.wait_until_idle()?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let now = self.footprint()?;
+            if now == self.before {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "it holds {now:?}; {:?} before", self.before);
+            thread::sleep(GLANCE);
+        }
+    }
+
+    /// The same, and it ends in order.
+    pub(super) fn finish(self) -> Result<()> {
+        self.check_rest()?;
+        let counted = self.server.stop_and_count()?;
+        let Counters { accepted, closed, requests, ok, err, cancelled } = counted;
+        ensure!(accepted == closed && requests == ok + err + cancelled, "it counts {counted:?}");
+        Ok(())
+    }
+
+    fn wait_until_idle(&self) -> Result<()> {
+        let idle = [
+            ("fib_connections_open", 0),
+            ("fib_jobs_in_flight", 0),
+            ("fib_workers", self.way.workers()?),
+        ];
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let metrics = self.metrics()?;
+            let is = |name: &str| {
+                let mut values = metrics.lines().filter_map(|line| line.strip_prefix(name));
+                values.find_map(|value| value.trim().parse::<u64>().ok())
+            };
+            let busy = idle.into_iter().find(|(name, value)| is(name) != Some(*value));
+            let Some((name, value)) = busy else { return Ok(()) };
+            if Instant::now() >= deadline {
+                bail!("{name} is {:?} and not {value}", is(name));
+            }
+            thread::sleep(GLANCE);
+        }
+    }
+
+    fn metrics(&self) -> Result<String> {
+        let mut response = ureq::get(format!("http://{}/metrics", self.admin)).call()?;
+        Ok(response.body_mut().read_to_string()?)
+    }
+
+    fn footprint(&self) -> Result<Footprint> {
+        let tree = self.server.tree()?;
+        let descriptors = |it: &Stat| Process::new(it.pid).and_then(|it| it.fd_count());
+        Ok(Footprint {
+            processes: tree.len(),
+            threads: tree.iter().map(|it| it.num_threads).sum(),
+            // One that is gone has none.
+            descriptors: tree.iter().filter_map(|it| descriptors(it).ok()).sum(),
+        })
+    }
+
+    /// Once it has stopped changing: what was begun may still be ending.
+    fn still_footprint(&self) -> Result<Footprint> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut footprint = self.footprint()?;
+        let mut times_seen = 0;
+        while times_seen < STILL {
+            thread::sleep(GLANCE);
+            let now = self.footprint()?;
+            times_seen = if now == footprint { times_seen + 1 } else { 0 };
+            footprint = now;
+            ensure!(Instant::now() < deadline, "what it holds changes on and on");
+        }
+        Ok(footprint)
+    }
+}
