@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    io::{self, Read},
     mem,
     net::Shutdown,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
@@ -19,11 +18,12 @@ use tracing::{debug, warn};
 
 use crate::{
     counters::Counters,
+    farewell::{Farewells, Leaving},
     peer::Peer,
     progress::{Progress, Verdict},
     reaper::{self, Sight, Timeouts, Watched},
     rejection::Rejection,
-    session::{CHUNK_LEN, Session},
+    session::Session,
     settings::{InForce, Settings},
 };
 
@@ -160,6 +160,7 @@ pub struct Connections {
     registry: Mutex<Registry>,
     /// Told when the first one comes.
     changed: Condvar,
+    farewells: Farewells,
 }
 
 #[derive(Debug, Default)]
@@ -181,7 +182,8 @@ struct Open {
 impl Connections {
     pub(crate) fn new(settings: Settings, counters: Arc<Counters>) -> Self {
         let settings = InForce::new(settings);
-        Self { settings, counters, registry: Mutex::default(), changed: Condvar::new() }
+        let (registry, changed) = (Mutex::default(), Condvar::new());
+        Self { settings, counters, registry, changed, farewells: Farewells::default() }
     }
 
     /// The settings in force.
@@ -224,8 +226,11 @@ impl Connections {
     pub(crate) fn refuse(&self, socket: &Arc<Socket>, peer: Peer, why: Rejection) {
         self.counters.refuse(why);
         debug!(%peer, reason = why.reason(), "refused");
-        if let Err(error) = say_and_close(socket, &why.line(&self.limits())) {
-            debug!(%peer, "the refusal was not sent: {error}");
+        let line = why.line(&self.limits());
+        match Leaving::begin(socket, &line) {
+            Ok(leaving) if why.can_wait() => self.farewells.wait_for(leaving),
+            Ok(mut leaving) => drop(leaving.is_over()),
+            Err(error) => debug!(%peer, "the refusal was not sent: {error}"),
         }
     }
 
@@ -314,25 +319,6 @@ impl Connections {
 fn end_input(socket: &Socket) {
     // It fails for a client that is gone already, which is an end of input too.
     let _ = socket.shutdown(Shutdown::Read);
-}
-
-/// Without ever waiting for the client.
-fn say_and_close(socket: &Socket, line: &[u8]) -> io::Result<()> {
-    socket.set_nonblocking(true)?;
-    socket.send(line)?;
-    socket.shutdown(Shutdown::Write)?;
-    discard_received(socket)
-}
-
-/// Reads away what has come: closing a socket with unread bytes would reset the connection, and
-/// could take the reply from under the client.
-fn discard_received(mut socket: &Socket) -> io::Result<()> {
-    // Enough for an honest client's first requests, and no more of this thread's time.
-    let mut discarded = [0; CHUNK_LEN];
-    match socket.read(&mut discarded) {
-        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-        _ => Ok(()),
-    }
 }
 
 /// Makes room for so many clients, and others, in the table of descriptors, as far as the system

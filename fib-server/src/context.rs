@@ -19,7 +19,9 @@ use crate::{
     counters::Counters,
     peer::Peer,
     progress::Verdict,
+    rejection::Rejection,
     reload::Reloads,
+    reserve::Reserve,
     session::{InputEnd, Session},
     settings::Settings,
     shutdown::Latch,
@@ -33,6 +35,7 @@ pub struct Context {
     busy_poll: Option<Duration>,
     connections: Arc<Connections>,
     reloads: Reloads,
+    reserve: Reserve,
     is_stopping: AtomicBool,
     latch: Latch,
 }
@@ -55,6 +58,7 @@ impl Context {
             busy_poll,
             connections: Arc::new(connections),
             reloads: Reloads::default(),
+            reserve: Reserve::new(),
             is_stopping: AtomicBool::new(false),
             latch: Latch::new()?,
         })
@@ -107,8 +111,17 @@ impl Context {
 
     /// Makes a connection of an accepted socket; `None` for one too many, which is told so.
     pub fn admit(&self, socket: Socket, peer: Peer) -> Option<Connection> {
+        if !self.reserve.is_kept() {
+            self.connections.refuse(&Arc::new(socket), peer, Rejection::NoDescriptor);
+            return None;
+        }
         let session = Session::new(self.settings().protocol, Instant::now());
         self.connections.admit(socket, peer, session)
+    }
+
+    /// A descriptor for the time when there is no other.
+    pub(crate) const fn reserve(&self) -> &Reserve {
+        &self.reserve
     }
 
     /// The span of one connection, around everything that is logged while it is served.

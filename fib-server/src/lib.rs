@@ -16,6 +16,7 @@ pub mod context;
 mod cores;
 pub mod counters;
 mod entrance;
+mod farewell;
 mod inheritance;
 pub mod listener;
 pub mod peer;
@@ -23,6 +24,7 @@ mod progress;
 pub mod reaper;
 mod rejection;
 mod reload;
+mod reserve;
 mod self_check;
 pub mod session;
 mod settings;
@@ -72,7 +74,7 @@ fn serve(mut config: Config) -> Result<()> {
     if let Some(cores) = config.cores {
         cores::limit_to(cores)?;
     }
-    let others = config.compute.descriptors() + admin::DESCRIPTORS;
+    let others = config.compute.descriptors() + admin::DESCRIPTORS + farewell::AT_ONCE;
     connection::reserve_descriptors(config.settings.limits.max_connections, others)?;
     let entrances = Entrances::open(&config)?;
     let identity = Identity::new(&config);

@@ -1,14 +1,14 @@
 //! Where clients come in: TCP and Unix sockets behind one type, and a blocking accept over all.
 
 use std::{
-    fs, io, iter, mem,
+    fs, io, iter,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::fs::FileTypeExt,
     },
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -22,13 +22,18 @@ use rustix::{
 use socket2::{Domain, SockAddr, Socket, Type};
 use tracing::{debug, warn};
 
-use crate::{connection::Connection, context::Context, peer::Peer};
+use crate::{connection::Connection, context::Context, peer::Peer, rejection::Rejection};
 
 /// How many clients may wait to be accepted; the kernel may lower it (somaxconn).
 const BACKLOG: i32 = 4096;
 
-/// How long to wait where the system has no descriptor or memory for one more client.
-const PAUSE_WITHOUT_RESOURCES: Duration = Duration::from_millis(50);
+/// How long to wait where the system has no descriptor or memory for one more client; twice as long
+/// each time, up to a limit.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long the log need not say again that something is lacking.
+const TOLD_FOR: Duration = Duration::from_secs(10);
 
 /// A listening socket, non-blocking.
 #[derive(Debug)]
@@ -92,19 +97,35 @@ impl Listener {
         })
     }
 
-    /// Accepts the client that waits longest, if there is one.
-    pub(crate) fn accept(&self, context: &Context) -> Accepted {
+    /// Accepts the client that waits longest, if there is one. Where the last descriptor is taken,
+    /// it is told so.
+    pub(crate) fn accept(&self, context: &Context, shortage: &mut Shortage) -> Accepted {
         match self.accept_socket() {
             Ok((socket, peer)) => {
+                shortage.end();
                 context.admit(socket, peer).map_or(Accepted::Nothing, Accepted::Client)
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Accepted::NobodyWaits,
-            Err(error) if is_short_of_resources(&error) => Accepted::NoResources(error),
+            Err(error) if is_short_of_resources(&error) => {
+                tell_of_shortage(&error);
+                match context.reserve().lend(|| self.refuse(context)) {
+                    Some(Ok(())) => Accepted::Nothing,
+                    Some(Err(error)) if is_nobody(&error) => Accepted::NobodyWaits,
+                    _ => shortage.wait(),
+                }
+            }
+            Err(error) if is_nobody(&error) => Accepted::NobodyWaits,
             Err(error) => {
                 debug!("a client was gone before it was accepted: {error}");
                 Accepted::Nothing
             }
         }
+    }
+
+    /// Has no room for the client that waits longest.
+    fn refuse(&self, context: &Context) -> io::Result<()> {
+        let (socket, peer) = self.accept_socket()?;
+        context.connections().refuse(&Arc::new(socket), peer, Rejection::NoDescriptor);
+        Ok(())
     }
 
     /// Accepts a socket, and names the client.
@@ -154,30 +175,61 @@ pub(crate) enum Accepted {
     Nothing,
     /// No client.
     NobodyWaits,
-    /// Perhaps a client, but nothing to serve it with.
-    NoResources(io::Error),
+    /// Perhaps a client, but nothing to serve it with, nor to refuse it: not now.
+    NoResources,
 }
 
 /// A lack of what one more client needs. It lasts, and is met again and again until it ends.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Shortage {
-    was_told: bool,
+    next_pause: Duration,
     retry_at: Option<Instant>,
 }
 
 impl Shortage {
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        Self { next_pause: FIRST_PAUSE, retry_at: None }
+    }
+
     /// Takes note that there was no descriptor or memory for a client.
     pub(crate) fn meet(&mut self, error: &io::Error) {
-        if !mem::replace(&mut self.was_told, true) {
-            warn!("cannot accept until another client leaves: {error}");
-        }
-        self.retry_at = Some(Instant::now() + PAUSE_WITHOUT_RESOURCES);
+        tell_of_shortage(error);
+        self.wait();
+    }
+
+    fn wait(&mut self) -> Accepted {
+        self.retry_at = Some(Instant::now() + self.next_pause);
+        self.next_pause = (self.next_pause * 2).min(LONGEST_PAUSE);
+        Accepted::NoResources
+    }
+
+    /// Takes note that it is over.
+    pub(crate) fn end(&mut self) {
+        (self.next_pause, self.retry_at) = (FIRST_PAUSE, None);
+    }
+
+    /// Whether it was met, and nobody accepted since.
+    #[cfg(target_os = "linux")]
+    pub(crate) const fn lasts(&self) -> bool {
+        self.retry_at.is_some()
     }
 
     /// How long not to try again.
     pub(crate) fn time_left(&self) -> Option<Duration> {
         let left = self.retry_at?.saturating_duration_since(Instant::now());
         (!left.is_zero()).then_some(left)
+    }
+}
+
+/// Says so, now and then.
+fn tell_of_shortage(error: &io::Error) {
+    static TOLD_AT: Mutex<Option<Instant>> = Mutex::new(None);
+
+    let mut told_at = TOLD_AT.lock().unwrap_or_else(PoisonError::into_inner);
+    if told_at.is_none_or(|at| at.elapsed() >= TOLD_FOR) {
+        *told_at = Some(Instant::now());
+        warn!("cannot accept until another client leaves: {error}");
     }
 }
 
@@ -192,43 +244,51 @@ impl Drop for SocketFile {
     }
 }
 
-/// The next client of any listener, waiting for it; `None` once the drain has begun and whoever
-/// had already connected is accepted.
-pub(crate) fn accept_any(
-    listeners: &[Listener],
-    context: &Context,
-) -> io::Result<Option<Connection>> {
-    let mut shortage = Shortage::default();
-    loop {
-        let draining = context.latch().is_fired();
-        let mut nobody_waits = true;
-        for listener in listeners {
-            match listener.accept(context) {
-                Accepted::Client(connection) => return Ok(Some(connection)),
-                Accepted::NoResources(error) => {
-                    shortage.meet(&error);
-                    shortage.time_left().into_iter().for_each(thread::sleep);
-                }
-                Accepted::Nothing => nobody_waits = false,
-                Accepted::NobodyWaits => {}
-            }
-        }
-        if draining && nobody_waits {
-            return Ok(None);
-        }
-        if !draining {
-            wait_for_clients(listeners, context)?;
-        }
-    }
+/// A blocking accept over all listeners.
+#[derive(Debug)]
+pub(crate) struct Acceptor<'a> {
+    listeners: Vec<Listener>,
+    context: &'a Context,
+    shortage: Shortage,
 }
 
-fn wait_for_clients(listeners: &[Listener], context: &Context) -> io::Result<()> {
-    let mut events: Vec<_> =
-        listeners.iter().map(|it| PollFd::new(&it.socket, PollFlags::IN)).collect();
-    events.push(PollFd::new(context.latch(), PollFlags::IN));
-    match poll(&mut events, None) {
-        Ok(_) | Err(Errno::INTR) => Ok(()),
-        Err(error) => Err(error.into()),
+impl<'a> Acceptor<'a> {
+    pub(crate) fn new(listeners: Vec<Listener>, context: &'a Context) -> Self {
+        Self { listeners, context, shortage: Shortage::new() }
+    }
+
+    /// The next client of any listener, waiting for it; `None` once the drain has begun and
+    /// whoever had already connected is accepted.
+    pub(crate) fn next_client(&mut self) -> io::Result<Option<Connection>> {
+        loop {
+            let draining = self.context.latch().is_fired();
+            let mut nobody_waits = true;
+            for listener in &self.listeners {
+                match listener.accept(self.context, &mut self.shortage) {
+                    Accepted::Client(connection) => return Ok(Some(connection)),
+                    Accepted::NobodyWaits => {}
+                    Accepted::Nothing | Accepted::NoResources => nobody_waits = false,
+                }
+            }
+            if draining && nobody_waits {
+                return Ok(None);
+            }
+            self.shortage.time_left().into_iter().for_each(thread::sleep);
+            if !draining {
+                self.wait_for_clients()?;
+            }
+        }
+    }
+
+    fn wait_for_clients(&self) -> io::Result<()> {
+        let listeners = self.listeners.iter();
+        let mut events: Vec<_> =
+            listeners.map(|it| PollFd::new(&it.socket, PollFlags::IN)).collect();
+        events.push(PollFd::new(self.context.latch(), PollFlags::IN));
+        match poll(&mut events, None) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -319,4 +379,9 @@ fn listen(domain: Domain, address: &SockAddr, port_use: PortUse) -> io::Result<S
 pub(crate) fn is_short_of_resources(error: &io::Error) -> bool {
     let errno = Errno::from_io_error(error);
     matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
+}
+
+/// Whether nobody waits to be accepted.
+fn is_nobody(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
 }

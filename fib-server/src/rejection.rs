@@ -10,16 +10,24 @@ use crate::connection::ConnectionLimits;
 pub(crate) enum Rejection {
     /// There are `--max-connections`.
     Busy,
+    /// The process, or the system, may open no more files.
+    NoDescriptor,
 }
 
 impl Rejection {
-    pub(crate) const ALL: [Self; 1] = [Self::Busy];
+    pub(crate) const ALL: [Self; 2] = [Self::Busy, Self::NoDescriptor];
 
     /// What it is called for who watches.
     pub(crate) const fn reason(self) -> &'static str {
         match self {
             Self::Busy => "busy",
+            Self::NoDescriptor => "descriptors",
         }
+    }
+
+    /// Whether its socket may stay open until the client has read its line.
+    pub(crate) const fn can_wait(self) -> bool {
+        !matches!(self, Self::NoDescriptor)
     }
 
     /// The last line that the client gets; empty for one that gets none.
@@ -30,6 +38,10 @@ impl Rejection {
                 let text =
                     format!("{max} clients are connected; --max-connections raises the limit");
                 (ErrorCode::Busy, text)
+            }
+            Self::NoDescriptor => {
+                let text = "the server may open no more files; ulimit -n raises the limit";
+                (ErrorCode::Busy, text.to_owned())
             }
         };
         let mut line = Vec::new();

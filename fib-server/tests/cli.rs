@@ -120,44 +120,6 @@ fn every_flag_has_its_twin_in_the_environment() {
     assert_eq!(output.status.code(), Some(2));
 }
 
-/// It neither spins nor floods the log, and goes on when there is room again.
-#[test]
-fn a_full_table_of_descriptors_is_survived() {
-    for strategy in concurrent_strategies() {
-        // Cores have a queue each, and processes a table.
-        let one_queue = match strategy {
-            "thread-per-core" => "thread-per-core --io-threads 1",
-            "prefork" => "prefork --io-threads 1",
-            _ => strategy,
-        };
-        let server = Server::start_limited_to(40, one_queue);
-        let mut clients = vec![server.connect()];
-        assert_eq!(clients[0].ask("1"), "1");
-        clients.extend((1..60).map(|_| server.connect()));
-        assert_eq!(clients[0].ask("30"), "832040");
-        assert!(clients[59].hears_nothing());
-        clients.drain(1..50);
-        assert_eq!(clients.last_mut().unwrap().ask("30"), "832040");
-        drop(clients);
-        let log = server.stop().log;
-        assert!((1..=30).contains(&log.matches("cannot accept").count()), "{log}");
-    }
-}
-
-#[test]
-fn one_client_too_many_is_told_so() {
-    for strategy in concurrent_strategies() {
-        let server = Server::start(strategy, &["--max-connections", "2"]);
-        let (mut first, mut second) = (server.connect(), server.connect());
-        assert_eq!((first.ask("1"), second.ask("2")), ("1".to_owned(), "1".to_owned()));
-        let told = "ERR busy 2 clients are connected; --max-connections raises the limit\n";
-        assert_eq!(server.connect().rest(), told);
-        drop(first);
-        assert_eq!(server.connect_until_served().ask("30"), "832040", "a place became free");
-        assert!(server.stop().count("refused") >= 1);
-    }
-}
-
 /// More than a library's tables may have been made for.
 #[test]
 fn five_thousand_clients_are_served_at_once() {

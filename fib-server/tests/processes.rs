@@ -177,7 +177,7 @@ fn the_deadline_passes_for_those_that_wait_too() {
 /// The log says so once, and those who wait get their answers.
 #[test]
 fn children_that_cannot_be_started_are_waited_for() {
-    let server = Server::start_limited_to(40, WAY);
+    let server = Server::start_limited_to(40, WAY, &[]);
     let mut client = server.connect();
     client.ask("100000");
     let crowd: Vec<_> = (0..60).map(|_| server.connect()).collect();

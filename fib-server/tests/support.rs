@@ -5,7 +5,7 @@ use std::{
     env, fs,
     io::{self, BufRead, BufReader, ErrorKind, Read, Write},
     mem,
-    net::{Shutdown, TcpStream},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream},
     path::PathBuf,
     process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, OnceLock},
@@ -15,6 +15,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use socket2::{Domain, Type};
 
 /// Long enough for the slowest machine, short enough to fail.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -107,6 +108,20 @@ pub(crate) fn skip(told: &str) {
     io::stderr().write_all(format!("SKIPPED, {told}\n").as_bytes()).unwrap();
 }
 
+/// Whether system calls can be made to fail here; a skipped test says so.
+pub(crate) fn has_strace() -> bool {
+    static WORKS: OnceLock<bool> = OnceLock::new();
+    let works = WORKS.get_or_init(|| {
+        let mut strace = Command::new("strace");
+        let output = strace.args(["-D", "-o", "/dev/null", "true"]).output();
+        output.is_ok_and(|it| it.status.success())
+    });
+    if !works {
+        skip("strace is missing, or may not trace: apt-get install strace");
+    }
+    *works
+}
+
 /// A running `fib-server`, killed when dropped.
 pub(crate) struct Server {
     child: Child,
@@ -126,29 +141,36 @@ pub(crate) struct Ended {
 impl Server {
     /// Starts a server on a free port, with these further flags.
     pub(crate) fn start(way: impl Into<Way>, flags: &[&str]) -> Self {
-        let Way { strategy, compute } = way.into();
-        let mut arguments = vec!["--listen", "127.0.0.1:0"];
-        arguments.extend(["--strategy", strategy, "--compute", compute]);
-        arguments.extend(flags);
-        Self::run(&arguments)
+        Self::start_by(&[], way, flags)
     }
 
     /// Starts a server that may open so many descriptors.
-    pub(crate) fn start_limited_to(descriptors: usize, way: impl Into<Way>) -> Self {
+    pub(crate) fn start_limited_to(
+        descriptors: usize,
+        way: impl Into<Way>,
+        flags: &[&str],
+    ) -> Self {
+        let script = format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"");
+        Self::start_by(&["sh", "-c", &script], way, flags)
+    }
+
+    /// Has another program start a server in its own place.
+    pub(crate) fn start_by(starter: &[&str], way: impl Into<Way>, flags: &[&str]) -> Self {
         let Way { strategy, compute } = way.into();
-        let server = env!("CARGO_BIN_EXE_fib-server");
-        let flags = "--listen 127.0.0.1:0 --log-format json";
-        let way = format!("--strategy {strategy} --compute {compute}");
-        let script = format!("ulimit -n {descriptors}; exec {server} {flags} {way}");
-        let mut shell = Command::new("sh");
-        shell.args(["-c", &script]);
-        Self::spawn(shell)
+        let way = ["--listen", "127.0.0.1:0", "--strategy", strategy, "--compute", compute];
+        Self::run_by(starter, &[&way, flags].concat())
     }
 
     /// Starts a server with exactly these flags.
     pub(crate) fn run(arguments: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fib-server"));
-        command.args(["--log-format", "json"]).args(arguments);
+        Self::run_by(&[], arguments)
+    }
+
+    fn run_by(starter: &[&str], arguments: &[&str]) -> Self {
+        let server = [env!("CARGO_BIN_EXE_fib-server"), "--log-format", "json"];
+        let words = [starter, &server, arguments].concat();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]);
         Self::spawn(command)
     }
 
@@ -181,9 +203,16 @@ impl Server {
     }
 
     pub(crate) fn connect(&self) -> Client {
-        let socket = TcpStream::connect(&self.address).expect("the server accepts");
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        Client { socket: BufReader::new(socket) }
+        Client::new(TcpStream::connect(&self.address).expect("the server accepts"))
+    }
+
+    /// A client that comes from that address of this machine.
+    pub(crate) fn connect_from(&self, address: Ipv4Addr) -> Client {
+        let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::new(address.into(), 0).into()).unwrap();
+        let server: SocketAddr = self.address.parse().unwrap();
+        socket.connect(&server.into()).expect("the server accepts");
+        Client::new(socket.into())
     }
 
     /// A client for whom there is room, once the server has noticed that another has left.
@@ -381,7 +410,7 @@ impl Process {
             parent: fields[1].parse().unwrap(),
             group: fields[2].parse().unwrap(),
             nice: fields[16].parse().unwrap(),
-            ticks: fields[11].parse().unwrap(),
+            ticks: [11, 12].map(|it| fields[it].parse::<u64>().unwrap()).iter().sum(),
         })
     }
 }
@@ -428,6 +457,11 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    fn new(socket: TcpStream) -> Self {
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { socket: BufReader::new(socket) }
+    }
+
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.socket.get_mut().write_all(bytes.as_ref()).expect("the server reads");
     }

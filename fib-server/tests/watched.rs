@@ -21,7 +21,12 @@ pub(crate) struct Watched {
 
 impl Watched {
     pub(crate) fn start(way: impl Into<Way>, flags: &[&str]) -> Self {
-        let mut server = Server::start(way, &[flags, &["--admin", "127.0.0.1:0"]].concat());
+        Self::of(|admin| Server::start(way, &[flags, admin].concat()))
+    }
+
+    /// One that is started with these further flags.
+    pub(crate) fn of(start: impl FnOnce(&[&str]) -> Server) -> Self {
+        let mut server = start(&["--admin", "127.0.0.1:0"]);
         let admin = server.next_line("admin on ");
         Self { server, admin }
     }

@@ -67,7 +67,7 @@ impl Admin {
             listeners,
             subject,
             exchanges: Vec::new(),
-            shortage: Shortage::default(),
+            shortage: Shortage::new(),
         };
         let thread = thread::Builder::new().name("admin".into()).spawn(move || {
             if let Err(error) = endpoint.serve() {

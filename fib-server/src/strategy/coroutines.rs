@@ -98,7 +98,7 @@ impl<'a> EventLoop<'a> {
             waits,
             executor,
             doors: doors.collect(),
-            shortage: Shortage::default(),
+            shortage: Shortage::new(),
         })
     }
 
@@ -136,14 +136,10 @@ impl<'a> EventLoop<'a> {
     }
 
     fn accept_one(&mut self, door: &mut Door) {
-        match door.listener.accept(self.context) {
-            Accepted::Client(connection) => {
-                self.shortage = Shortage::default();
-                self.spawn(connection);
-            }
-            Accepted::Nothing => {}
+        match door.listener.accept(self.context, &mut self.shortage) {
+            Accepted::Client(connection) => self.spawn(connection),
             Accepted::NobodyWaits => door.is_knocked_at = false,
-            Accepted::NoResources(error) => self.shortage.meet(&error),
+            Accepted::Nothing | Accepted::NoResources => {}
         }
     }
 

@@ -138,7 +138,7 @@ impl<'a> EventLoop<'a> {
             let listener = Arc::new(listener);
             doors.insert(Door { listener, accepting: None, is_closing: false });
         }
-        let (arrived, shortage) = (VecDeque::new(), Shortage::default());
+        let (arrived, shortage) = (VecDeque::new(), Shortage::new());
         let event_loop = Self { context, waits, executor, interrupts, doors, arrived, shortage };
         (0..event_loop.interrupts.len()).for_each(|index| event_loop.watch(index));
         Ok(event_loop)
@@ -181,8 +181,9 @@ impl<'a> EventLoop<'a> {
         self.executor.spawn(span, conversation::serve(connection, stream, self.context));
     }
 
-    /// Has the kernel accept at every door. Once the drain has begun, accepts the rest here, and
-    /// closes the doors.
+    /// Has the kernel accept at every door. It stops where it lacks a descriptor: then those who
+    /// wait are accepted here, to be told so. Once the drain has begun, the rest is accepted here,
+    /// and the doors are closed.
     fn accept(&mut self) {
         if self.shortage.time_left().is_some() {
             return;
@@ -191,8 +192,11 @@ impl<'a> EventLoop<'a> {
         let mut doors = mem::take(&mut self.doors);
         doors.retain(|key, door| {
             match door.accepting {
-                None if draining => return self.accept_rest(door),
+                None if draining => return self.accept_here(door),
                 None => {
+                    if self.shortage.lasts() {
+                        self.accept_here(door);
+                    }
                     let listener = Arc::clone(&door.listener);
                     let mut ring = self.waits.ring.borrow_mut();
                     door.accepting = Some(ring.accept(listener, About::Door(key)));
@@ -207,22 +211,26 @@ impl<'a> EventLoop<'a> {
         self.doors = doors;
     }
 
-    /// Accepts a few of those whom the kernel was not asked to accept any more; whether others may
-    /// wait.
-    fn accept_rest(&mut self, door: &Door) -> bool {
+    /// Accepts a few of those whom the kernel was not asked to accept; whether others may wait.
+    fn accept_here(&mut self, door: &Door) -> bool {
         if let Err(error) = door.listener.set_blocking(false) {
             error!("who had connected was not accepted: {error}");
             return false;
         }
+        let others_wait = self.accept_some(&door.listener);
+        if let Err(error) = door.listener.set_blocking(true) {
+            error!("the kernel cannot accept: {error}");
+        }
+        others_wait
+    }
+
+    fn accept_some(&mut self, listener: &Listener) -> bool {
         for _ in 0..ADMISSIONS_A_TURN {
-            match door.listener.accept(self.context) {
+            match listener.accept(self.context, &mut self.shortage) {
                 Accepted::Client(connection) => self.spawn(connection),
                 Accepted::Nothing => {}
                 Accepted::NobodyWaits => return false,
-                Accepted::NoResources(error) => {
-                    self.shortage.meet(&error);
-                    return true;
-                }
+                Accepted::NoResources => return true,
             }
         }
         true
@@ -261,7 +269,7 @@ impl<'a> EventLoop<'a> {
     fn take_in(&mut self, accepted: io::Result<OwnedFd>) {
         match accepted {
             Ok(socket) => {
-                self.shortage = Shortage::default();
+                self.shortage.end();
                 self.arrived.push_back(socket);
             }
             Err(error) if is_short_of_resources(&error) => self.shortage.meet(&error),

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use crate::{
     context::Context,
-    listener::{Listener, accept_any},
+    listener::{Acceptor, Listener},
     strategy::{Strategy, Turns, blocking},
 };
 
@@ -22,7 +22,8 @@ impl Strategy for Sequential {
     }
 
     fn serve(self: Box<Self>, listeners: Vec<Listener>, context: &Arc<Context>) -> Result<()> {
-        while let Some(connection) = accept_any(&listeners, context)? {
+        let mut acceptor = Acceptor::new(listeners, context);
+        while let Some(connection) = acceptor.next_client()? {
             context.span(&connection).in_scope(|| blocking::serve(connection, context));
         }
         Ok(())

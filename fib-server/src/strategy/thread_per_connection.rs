@@ -13,7 +13,7 @@ use tracing::{Span, warn};
 
 use crate::{
     context::Context,
-    listener::{Listener, accept_any},
+    listener::{Acceptor, Listener},
     strategy::{Strategy, blocking},
 };
 
@@ -31,7 +31,8 @@ impl Strategy for ThreadPerConnection {
         let (done, spans) = mpsc::channel::<Span>();
         // Returning from the scope joins every thread, which is the drain.
         thread::scope(|scope| {
-            while let Some(connection) = accept_any(&listeners, context)? {
+            let mut acceptor = Acceptor::new(listeners, context);
+            while let Some(connection) = acceptor.next_client()? {
                 spans.try_iter().for_each(drop);
                 let span = context.span(&connection);
                 let done = done.clone();
@@ -45,7 +46,6 @@ impl Strategy for ThreadPerConnection {
                     warn!("no thread for a client: {error}; --max-connections lowers their number");
                 }
             }
-            drop(listeners);
             Ok(())
         })
     }

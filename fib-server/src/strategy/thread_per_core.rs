@@ -137,10 +137,10 @@ impl Door {
     /// Takes in clients until the drain has begun and nobody waits any more: what is queued in a
     /// socket that shares its port is lost when that is closed.
     async fn accept_all(&self, context: &Arc<Context>, tasks: &mut JoinSet<()>) -> Result<()> {
-        let mut shortage = Shortage::default();
+        let mut shortage = Shortage::new();
         for accepts in 1_u64.. {
             let draining = context.latch().is_fired();
-            match self.listener.accept(context) {
+            match self.listener.accept(context, &mut shortage) {
                 Accepted::Client(connection) => {
                     tasks.spawn(asynchronous::serve(connection, Arc::clone(context)));
                     while tasks.try_join_next().is_some() {} // so that it holds those that live
@@ -151,8 +151,7 @@ impl Door {
                     ready = self.client_waits.readable() => ready?.clear_ready(),
                     ready = self.latch.readable() => ready?.retain_ready(),
                 },
-                Accepted::NoResources(error) => {
-                    shortage.meet(&error);
+                Accepted::NoResources => {
                     time::sleep(shortage.time_left().unwrap_or_default()).await;
                 }
             }

@@ -40,7 +40,7 @@ use tracing::{Span, error};
 use crate::{
     connection::Connection,
     context::Context,
-    listener::{Listener, accept_any},
+    listener::{Acceptor, Listener},
     session::Session,
     strategy::{
         Strategy,
@@ -94,10 +94,10 @@ impl Strategy for ThreadPool {
                 let thread = thread::Builder::new().name("worker".into());
                 thread.spawn_scoped(scope, || pool.work()).context("starting the pool")?;
             }
-            while let Some(connection) = accept_any(&listeners, context)? {
+            let mut acceptor = Acceptor::new(listeners, context);
+            while let Some(connection) = acceptor.next_client()? {
                 pool.take_on(connection, &more_work);
             }
-            drop(listeners);
             Ok(())
         })
     }

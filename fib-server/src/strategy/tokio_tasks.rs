@@ -10,7 +10,7 @@ use tokio::{runtime, task::JoinSet};
 
 use crate::{
     context::Context,
-    listener::{Listener, accept_any},
+    listener::{Acceptor, Listener},
     strategy::{Strategy, asynchronous},
 };
 
@@ -37,11 +37,12 @@ impl Strategy for TokioTasks {
         let runtime = builder.enable_all().build().context("building the Tokio runtime")?;
         let mut tasks = JoinSet::new();
         // This thread has nothing else to do, and unlike a worker it is never held up by a task.
-        while let Some(connection) = accept_any(&listeners, context)? {
+        let mut acceptor = Acceptor::new(listeners, context);
+        while let Some(connection) = acceptor.next_client()? {
             tasks.spawn_on(asynchronous::serve(connection, Arc::clone(context)), runtime.handle());
             while tasks.try_join_next().is_some() {} // so that the set holds only those that live
         }
-        drop(listeners);
+        drop(acceptor);
         // A task that panicked has ended as well; the panic is already on stderr.
         runtime.block_on(async { while tasks.join_next().await.is_some() {} });
         Ok(())

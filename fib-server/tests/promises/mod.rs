@@ -5,6 +5,7 @@
 //! soak` has it, it makes as many attempts as the promise is about.
 
 mod drain;
+mod limits;
 mod peers;
 mod reload;
 mod workers;
@@ -31,7 +32,15 @@ impl Subject {
 
     /// The same, of which so many threads or processes compute.
     pub(crate) fn start_with(way: Way, flags: &[&str], workers: usize) -> Self {
-        let watched = Watched::start(way, flags);
+        Self::settled(Watched::start(way, flags), workers)
+    }
+
+    /// One that is started in another manner, with these further flags.
+    pub(crate) fn of(way: Way, start: impl FnOnce(&[&str]) -> Server) -> Self {
+        Self::settled(Watched::of(start), workers(way))
+    }
+
+    fn settled(watched: Watched, workers: usize) -> Self {
         for request in ["1", "30", "20000"] {
             watched.server.connect().ask(request);
         }
