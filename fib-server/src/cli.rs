@@ -142,6 +142,17 @@ pub struct Cli {
     #[arg(long, env = "FIB_CHECK_CONFIG")]
     pub check_config: bool,
 
+    /// For tests, only in debug builds: the computation of F(N) panics, if it is not cheap
+    #[cfg(debug_assertions)]
+    #[arg(long, value_name = "N", hide = true)]
+    pub panic_in_computation: Option<u64>,
+
+    /// For tests, only in debug builds: the conversation that is about F(N) panics, if it is not
+    /// cheap
+    #[cfg(debug_assertions)]
+    #[arg(long, value_name = "N", hide = true)]
+    pub panic_in_conversation: Option<u64>,
+
     /// Which part this process plays: a server gives its children theirs
     #[arg(long, value_enum, default_value_t, hide = true)]
     pub role: Role,

@@ -6,6 +6,8 @@ use fib_core::MAX_N_RECURSIVE;
 use fib_proto::Address;
 use thiserror::Error;
 
+#[cfg(debug_assertions)]
+use crate::panics::injected::Injected;
 use crate::{
     Cli,
     arguments::Typed,
@@ -36,6 +38,9 @@ pub struct Config {
     pub admin: Option<Address>,
     /// Which part this process plays.
     pub role: Role,
+    /// Where to panic, for tests.
+    #[cfg(debug_assertions)]
+    pub(crate) injected: Injected,
 }
 
 /// Flags that contradict each other, or a value that cannot be meant.
@@ -102,6 +107,11 @@ impl Config {
             cores: cli.cores,
             admin: cli.admin,
             role: cli.role,
+            #[cfg(debug_assertions)]
+            injected: Injected {
+                computation: cli.panic_in_computation,
+                conversation: cli.panic_in_conversation,
+            },
         })
     }
 }

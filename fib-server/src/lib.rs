@@ -19,6 +19,7 @@ mod entrance;
 mod farewell;
 mod inheritance;
 pub mod listener;
+mod panics;
 pub mod peer;
 mod progress;
 pub mod reaper;
@@ -62,6 +63,8 @@ pub use crate::{
 
 /// Plays the part that this process was started for.
 pub fn run(config: Config) -> Result<()> {
+    #[cfg(debug_assertions)]
+    panics::injected::want(config.injected);
     match config.role {
         Role::Server => serve(config),
         Role::Compute => compute::serve_as_child(config.compute.algorithm),

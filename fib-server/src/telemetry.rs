@@ -6,6 +6,8 @@ use clap::ValueEnum;
 use tracing::{debug, level_filters::LevelFilter, warn};
 use tracing_subscriber::EnvFilter;
 
+use crate::panics;
+
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -16,7 +18,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// Sends the log lines of this process to stderr; `RUST_LOG` selects them, `info` by default.
+/// Sends the log lines of this process to stderr, panics too; `RUST_LOG` selects them, `info` by
+/// default.
 pub fn init(format: LogFormat) {
     let filter =
         EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
@@ -28,6 +31,7 @@ pub fn init(format: LogFormat) {
         LogFormat::Text => log.with_target(false).init(),
         LogFormat::Json => log.json().init(),
     }
+    panics::log_all();
 }
 
 /// Logs how a conversation ended, once, at its boundary.

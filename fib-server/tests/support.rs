@@ -171,6 +171,8 @@ impl Server {
         let words = [starter, &server, arguments].concat();
         let mut command = Command::new(words[0]);
         command.args(&words[1..]);
+        // Who wants to see where a test fails does not want the server to load its symbols.
+        command.env("RUST_BACKTRACE", "0");
         Self::spawn(command)
     }
 

@@ -163,7 +163,9 @@ impl Snapshot {
                     to the threads that serve.";
         page.gauge("fib_workers", help, self.tally.workers)?;
         let help = "Child processes that were started in the place of lost ones.";
-        page.counter("fib_worker_restarts", help, self.tally.restarts)
+        page.counter("fib_worker_restarts", help, self.tally.restarts)?;
+        let help = "Bugs of the server, each of which has cost somebody an answer or a connection.";
+        page.counter("fib_panics", help, self.tally.panics)
     }
 
     fn reloads(&self, page: &mut Page<'_>) -> fmt::Result {

@@ -6,6 +6,7 @@ use std::{mem, sync::Arc};
 use crate::{
     compute::{Outcome, Refusal, job::Job},
     counters::Counters,
+    panics,
 };
 
 /// A job for the thread that read it.
@@ -33,7 +34,9 @@ impl InlineJob {
             self.counters.job_waited(job.terms.age());
         }
         self.counters.slice();
-        job.work.run(self.slice_calls);
+        if panics::contain(&self.counters, || job.work.run(self.slice_calls)).is_none() {
+            return Some(Err(Refusal::Failed));
+        }
         if job.work.remaining() == 0 {
             return Some(job.work.into_answer().ok_or(Refusal::Failed));
         }

@@ -9,7 +9,6 @@ use std::{
     collections::{BTreeSet, HashMap},
     fmt, mem,
     num::NonZeroUsize,
-    panic::{self, AssertUnwindSafe},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -20,7 +19,6 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use tokio::sync::oneshot;
-use tracing::error;
 
 use crate::{
     compute::{
@@ -31,7 +29,7 @@ use crate::{
         work::Work,
     },
     counters::Counters,
-    sys,
+    panics, sys,
 };
 
 /// How soon a running job notices that it shall give way.
@@ -228,7 +226,7 @@ impl Shared {
         self.count(turn, &terms);
         let begin = Instant::now();
         let mut made = 0;
-        let slice = AssertUnwindSafe(|| {
+        let slice = panics::contain(&self.counters, || {
             while work.remaining() > 0 && made < self.slice_calls {
                 made += work.run(min(self.attention_calls, self.slice_calls - made));
                 let shorter_waits = self.preempts_over.load(Ordering::Relaxed) < remaining - made;
@@ -237,13 +235,7 @@ impl Shared {
                 }
             }
         });
-        // A panic is a bug, and costs the client who met it its answer, and nobody else anything.
-        let work = if panic::catch_unwind(slice).is_ok() {
-            Ok(work)
-        } else {
-            error!("a computation panicked");
-            Err(Refusal::Failed)
-        };
+        let work = slice.map(|()| work).ok_or(Refusal::Failed);
         Ran { next, work, made, took: begin.elapsed() }
     }
 

@@ -3,6 +3,8 @@
 use fib_core::{Decimal, Recursion, exact};
 
 use crate::compute::{Algorithm, Answer, costs::Costs};
+#[cfg(debug_assertions)]
+use crate::panics;
 
 /// What remains to be computed for a request.
 #[derive(Debug)]
@@ -11,11 +13,18 @@ pub(crate) enum Work {
     Recursion(Recursion),
     /// Cannot be cut: a product of large numbers has no middle.
     Doubling { n: u64, calls: u64, answer: Option<Decimal> },
+    /// Panics when it is run, for tests.
+    #[cfg(debug_assertions)]
+    Bug,
 }
 
 impl Work {
     /// The work of F(n). `None` for an n beyond the algorithm.
     pub(crate) fn new(costs: &Costs, algorithm: Algorithm, n: u64) -> Option<Self> {
+        #[cfg(debug_assertions)]
+        if panics::injected::in_computation(n) {
+            return Some(Self::Bug);
+        }
         match algorithm {
             Algorithm::Recursive => Recursion::new(n).map(Self::Recursion),
             Algorithm::Doubling => {
@@ -33,6 +42,8 @@ impl Work {
                 *answer = Some(exact(*n));
                 std::mem::take(calls)
             }
+            #[cfg(debug_assertions)]
+            Self::Bug => panic!("--panic-in-computation"),
         }
     }
 
@@ -41,6 +52,8 @@ impl Work {
         match self {
             Self::Recursion(recursion) => recursion.remaining(),
             Self::Doubling { calls, .. } => *calls,
+            #[cfg(debug_assertions)]
+            Self::Bug => 1,
         }
     }
 
@@ -49,6 +62,8 @@ impl Work {
         match self {
             Self::Recursion(recursion) => recursion.split().map(Self::Recursion),
             Self::Doubling { .. } => None,
+            #[cfg(debug_assertions)]
+            Self::Bug => None,
         }
     }
 
@@ -65,6 +80,8 @@ impl Work {
         match self {
             Self::Recursion(recursion) => recursion.value().map(Answer::Word),
             Self::Doubling { answer, .. } => answer.map(Answer::Decimal),
+            #[cfg(debug_assertions)]
+            Self::Bug => None,
         }
     }
 }

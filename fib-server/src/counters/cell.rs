@@ -25,6 +25,7 @@ pub(crate) struct Cell {
     pub(super) workers: AtomicU64,
     /// Processes that were started in the place of others.
     pub(super) restarts: AtomicU64,
+    pub(super) panics: AtomicU64,
     pub(super) jobs: Jobs,
     pub(super) requests: [Requests; STRIPES],
 }

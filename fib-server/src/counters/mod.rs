@@ -45,6 +45,8 @@ pub struct Tally {
     pub workers: u64,
     /// Processes that were started in the place of others.
     pub restarts: u64,
+    /// Bugs that cost somebody an answer or a connection.
+    pub panics: u64,
 }
 
 /// The counters of all processes that serve the same clients.
@@ -182,6 +184,11 @@ impl Counters {
         self.own().restarts.fetch_add(1, Relaxed);
     }
 
+    /// Takes note of a panic.
+    pub(crate) fn panicked(&self) {
+        self.own().panics.fetch_add(1, Relaxed);
+    }
+
     /// Takes note that one of those that serve was.
     pub(crate) fn replaced(&self, process: usize) {
         self.all()[process].restarts.fetch_add(1, Relaxed);
@@ -214,6 +221,7 @@ impl Counters {
             jobs: self.all().iter().map(|cell| cell.jobs.read()).sum(),
             workers: sum(|it| &it.workers),
             restarts: sum(|it| &it.restarts),
+            panics: sum(|it| &it.panics),
         }
     }
 

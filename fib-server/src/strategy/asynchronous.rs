@@ -30,8 +30,6 @@ const TRIES_A_TURN: usize = 64;
 static POLLING: AtomicUsize = AtomicUsize::new(0);
 
 /// Talks with one client until the conversation is over, and logs how it ended.
-///
-/// A panic is a bug, and ends the task; the runtime and all other tasks go on.
 pub(super) async fn serve(connection: Connection, context: Arc<Context>) {
     let span = context.span(&connection);
     let conversation = async {

@@ -3,7 +3,6 @@
 use std::{
     hint,
     io::{self, Write},
-    panic::{self, AssertUnwindSafe},
     pin::pin,
     sync::Arc,
     task::{self, Poll, Wake, Waker},
@@ -13,7 +12,6 @@ use std::{
 
 use rustix::net::RecvFlags;
 use socket2::Socket;
-use tracing::error;
 
 use crate::{
     connection::Connection,
@@ -24,18 +22,13 @@ use crate::{
 };
 
 /// Talks with one client until the conversation is over, and logs how it ended.
-///
-/// A panic is a bug, and costs the client who met it its connection, and nobody else anything.
 pub(crate) fn serve(connection: Connection, context: &Context) {
     let socket = Arc::clone(&connection.socket);
     if let Err(error) = socket.set_nonblocking(false) {
         return telemetry::log_end(Err(error));
     }
     let stream = BlockingStream { socket, busy_poll: context.busy_poll() };
-    let conversation = conversation::serve(connection, stream, context);
-    if panic::catch_unwind(AssertUnwindSafe(|| block_on(conversation))).is_err() {
-        error!("the conversation panicked");
-    }
+    block_on(conversation::serve(connection, stream, context));
 }
 
 /// Runs a coroutine on this thread, which sleeps while there is nothing to do.

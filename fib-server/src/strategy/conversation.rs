@@ -23,6 +23,7 @@ use crate::{
     compute::{Compute, Outcome, Refusal, Started},
     connection::{Client, Connection},
     context::Context,
+    panics,
     session::{CHUNK_LEN, InputEnd, Session},
     telemetry,
 };
@@ -96,9 +97,12 @@ pub(super) fn read(socket: &Socket, session: &mut Session, flags: RecvFlags) -> 
     }
 }
 
-/// Talks with one client until the conversation is over, and logs how it ended.
+/// Talks with one client until the conversation is over, and logs how it ended. A panic ends it,
+/// too.
 pub(super) async fn serve(mut connection: Connection, stream: impl Stream, context: &Context) {
-    let result = converse(&mut connection, stream, context).await;
+    let conversation = converse(&mut connection, stream, context);
+    let result = panics::contain_coroutine(context.counters(), conversation).await;
+    let Some(result) = result else { return };
     if result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::TimedOut) {
         connection.count_given_up();
     }
@@ -160,6 +164,8 @@ async fn compute(
     client: &Client,
     context: &Context,
 ) -> io::Result<Outcome> {
+    #[cfg(debug_assertions)]
+    panics::injected::in_conversation(request.n);
     let (counters, received_at) = (context.counters(), connection.session.received_at());
     connection.session.keep_waiting();
     let started = if connection.reserve_output(decimal_len(request.n)) {

@@ -8,7 +8,6 @@ use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, VecDeque},
     fmt, future, mem,
-    panic::{self, AssertUnwindSafe},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{self, Poll, Wake, Waker},
@@ -16,7 +15,7 @@ use std::{
 };
 
 use slab::Slab;
-use tracing::{Span, error};
+use tracing::Span;
 
 /// The conversations of a loop, as coroutines.
 #[derive(Debug)]
@@ -73,12 +72,7 @@ impl<'a> Executor<'a> {
     fn run(&mut self, key: usize) {
         let Some(Task { coroutine, waker, span }) = self.tasks.get_mut(key) else { return };
         let mut context = task::Context::from_waker(waker);
-        let poll = AssertUnwindSafe(|| coroutine.as_mut().poll(&mut context));
-        let result = span.in_scope(|| {
-            // A panic is a bug. It costs this client its connection, and the others nothing.
-            panic::catch_unwind(poll).inspect_err(|_| error!("the conversation panicked"))
-        });
-        if !matches!(result, Ok(Poll::Pending)) {
+        if span.in_scope(|| coroutine.as_mut().poll(&mut context)).is_ready() {
             self.tasks.remove(key);
         }
     }
@@ -256,22 +250,6 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-
-    #[test]
-    fn a_panic_ends_one_task_only() {
-        let (pauses, ended) = (Pauses::default(), Cell::new(false));
-        let mut executor = Executor::new(None, || ());
-        executor.spawn(Span::none(), async { panic!("a test's own") });
-        executor.spawn(Span::none(), async {
-            pauses.next_turn().await;
-            ended.set(true);
-        });
-        executor.run_ready();
-        assert!(!ended.get() && !executor.is_empty(), "it waits for its turn");
-        pauses.wake_due();
-        executor.run_ready();
-        assert!(ended.get() && executor.is_empty());
-    }
 
     #[test]
     fn turns_are_given_one_by_one() {

@@ -13,7 +13,6 @@ use std::{
     mem::{self, MaybeUninit},
     num::NonZeroUsize,
     os::fd::OwnedFd,
-    panic::{self, AssertUnwindSafe},
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -252,12 +251,7 @@ impl Task {
         let mut conversation = self.conversation.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(running) = conversation.as_mut() else { return Poll::Ready(()) };
         let mut context = task::Context::from_waker(&self.waker);
-        let poll = AssertUnwindSafe(|| running.as_mut().poll(&mut context));
-        let result = self.span.in_scope(|| {
-            // A panic is a bug. It costs this client its connection, and nobody else anything.
-            panic::catch_unwind(poll).inspect_err(|_| error!("the conversation panicked"))
-        });
-        if matches!(result, Ok(Poll::Pending)) {
+        if self.span.in_scope(|| running.as_mut().poll(&mut context)).is_pending() {
             return Poll::Pending;
         }
         *conversation = None;

@@ -43,7 +43,6 @@ impl Strategy for TokioTasks {
             while tasks.try_join_next().is_some() {} // so that the set holds only those that live
         }
         drop(acceptor);
-        // A task that panicked has ended as well; the panic is already on stderr.
         runtime.block_on(async { while tasks.join_next().await.is_some() {} });
         Ok(())
     }

@@ -6,6 +6,8 @@
 
 mod drain;
 mod limits;
+#[cfg(debug_assertions)]
+mod panics;
 mod peers;
 mod reload;
 mod workers;

@@ -34,13 +34,17 @@ use self::{
 };
 use crate::{
     arguments::Typed,
-    child::{Backoff, Child, ChildSignals, Role},
+    child::{Backoff, Child, ChildSignals, Role, Trouble},
     compute::{
         Outcome, Refusal,
         job::{Permit, Terms},
     },
     counters::Counters,
+    panics::EXIT_PANICKED,
 };
+
+/// How a child ends that has met a bug.
+const PANICKED: Trouble = Trouble::Exited { status: EXIT_PANICKED };
 
 /// The children, their supervisors, and the requests that wait for them. Dropping it ends them.
 pub(super) struct Processes {
@@ -184,6 +188,9 @@ impl Shared {
             Err(Failure::Unwanted(refusal)) => task.answer(Err(refusal)),
             Err(Failure::Child(loss)) => {
                 child.log_loss(&loss);
+                if loss.trouble() == Some(&PANICKED) {
+                    self.counters.panicked();
+                }
                 self.queue.retry(task);
             }
         }

@@ -12,6 +12,7 @@ use crate::{
     connection::Connections,
     context::Context,
     counters::Counters,
+    panics,
     peer::Peer,
     settings::Settings,
     strategy,
@@ -23,6 +24,7 @@ const NICENESS: i32 = 10;
 /// Answers the server that has started this process, until it hangs up.
 pub(crate) fn serve(algorithm: Algorithm) -> Result<()> {
     let socket = child::begin()?;
+    panics::end_process();
     // It cannot be refused, and a child that is not nice is still a good one.
     let _ = rustix::process::nice(NICENESS);
     let options = ComputeOptions {
