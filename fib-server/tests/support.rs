@@ -360,6 +360,13 @@ impl Measured {
         assert!(time <= *ceiling, "{what}: {time:?}; at most {ceiling:?} is allowed");
         self.times.push(time);
     }
+
+    /// In which time so many of 100 were done; `None` of fewer than 100.
+    pub(crate) fn percentile(&mut self, percent: usize) -> Option<Duration> {
+        self.times.sort_unstable();
+        let at = self.times.len() * percent / 100;
+        self.times.get(at).copied().filter(|_| self.times.len() >= 100)
+    }
 }
 
 impl Drop for Measured {
