@@ -118,9 +118,13 @@ impl Server {
         Ok(usage)
     }
 
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), signal).context("the server is gone")
+    }
+
     /// Ends the server as an operator would, and checks that it ended well.
     pub(crate) fn stop(mut self) -> Result<()> {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).context("the server is gone")?;
+        self.signal(Signal::TERM)?;
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait()? {

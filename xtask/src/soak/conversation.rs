@@ -10,7 +10,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::model::{Found, Model};
+use super::model::{Found, MAX_N, Model};
 use crate::faults::{End, Faults, relay};
 
 /// How long a client may say nothing, a line may take, and a client may read nothing.
@@ -132,7 +132,7 @@ fn draw_line(rng: &mut Rng) -> Vec<u8> {
         1..20 => "0".repeat(rng.usize(0..=64)),
         20..40 => BAD_LINES[rng.usize(..BAD_LINES.len())].to_owned(),
         40..50 => rng.u64(..).to_string(),
-        50..52 => rng.u64(20_000..200_000).to_string(),
+        50..52 => rng.u64(20_000..=MAX_N).to_string(),
         52..72 => rng.u64(1_000..20_000).to_string(),
         72..150 => rng.u64(94..1_000).to_string(),
         150..200 => format!("\t +{:03} \r", rng.u64(0..=93)),

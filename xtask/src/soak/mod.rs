@@ -25,7 +25,7 @@ use xshell::{Shell, cmd};
 
 use self::{
     model::Found,
-    network::Outcome,
+    network::Blows,
     subject::{Subject, Way},
 };
 use crate::{
@@ -96,22 +96,19 @@ fn soak_faults(plan: &Plan) -> Result<()> {
 fn soak_network(plan: &Plan) -> Result<()> {
     let each = plan.with_each_subject(|subject| network::run(plan, subject))?;
     let found = each.iter().map(|(_, it)| it.found).sum::<Found>();
-    let kills: u64 = each.iter().map(|(_, it)| it.kills).sum();
-    say(&format!("all faults together: {found}, {kills} children killed"));
-    if plan.duration >= LONG {
-        each.iter().try_for_each(|(way, outcome)| check_growth(*way, outcome))?;
-        let rate = to_f64(found.right) / plan.duration.as_secs_f64();
-        ensure!(rate >= RATE_MIN, "{rate:.0} right replies a second prove too little");
+    let blows = each.iter().map(|(_, it)| it.blows).sum::<Blows>();
+    say(&format!("all faults together: {found}, {blows}"));
+    if plan.duration < LONG {
+        return Ok(());
     }
-    Ok(())
-}
-
-fn check_growth(way: Way, outcome: &Outcome) -> Result<()> {
-    let Outcome { found, kills, rss_bytes: [before, after] } = outcome;
-    let growth = to_f64(*after) / to_f64(*before);
-    let memory = format!("memory {before} -> {after} bytes, {growth:.3} times");
-    say(&format!("{way}: {found}, {kills} children killed; {memory}"));
-    ensure!(growth <= GROWTH_MAX, "{way}: {memory}; it may be {GROWTH_MAX} times");
+    let mut has_grown = false;
+    for (way, outcome) in &each {
+        has_grown |= outcome.growth() > GROWTH_MAX;
+        say(&format!("{way}: {outcome}"));
+    }
+    ensure!(!has_grown, "memory has grown to more than {GROWTH_MAX} times what it was");
+    let rate = to_f64(found.right) / plan.duration.as_secs_f64();
+    ensure!(rate >= RATE_MIN, "{rate:.0} right replies a second prove too little");
     Ok(())
 }
 

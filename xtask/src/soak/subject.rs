@@ -1,14 +1,15 @@
 //! A server that must not lose sight of anything.
 
 use std::{
-    fmt,
-    path::Path,
+    fmt, fs,
+    path::{Path, PathBuf},
     process::Command,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use fastrand::Rng;
 use fib_client::{Connection, Options};
 use procfs::process::{Process, Stat};
 use rustix::process::{Pid, Signal, kill_process};
@@ -44,6 +45,8 @@ pub(super) struct Subject {
     server: Server,
     /// Where it is watched.
     admin: String,
+    /// The file of its settings.
+    config: PathBuf,
     before: Footprint,
 }
 
@@ -73,11 +76,18 @@ impl Way {
         Ok(if nobody { 0 } else { thread::available_parallelism()?.get() as u64 })
     }
 
+    /// A file of its own, with this extension.
+    fn file(self, extension: &str) -> PathBuf {
+        let Self { strategy, compute } = self;
+        target_folder().join(format!("soak/{strategy}-{compute}.{extension}"))
+    }
+
     fn command(self, server: &Path) -> Command {
         let mut command = Command::new(server);
         command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
         command.args(["--strategy", self.strategy, "--compute", self.compute]);
         command.args(["--max-n", &MAX_N.to_string()]);
+        command.arg("--config").arg(self.file("toml"));
         for flag in ["--idle-timeout", "--line-timeout", "--write-timeout"] {
             command.args([flag, "1s"]);
         }
@@ -95,16 +105,17 @@ impl Subject {
     /// Starts it, and has everything done once that is done when it is first needed. `None` where
     /// this machine cannot have it.
     pub(super) fn start(way: Way, program: &Path) -> Result<Option<Self>> {
+        let config = way.file("toml");
+        fs::create_dir_all(config.parent().context("it lies in a folder")?)?;
+        fs::write(&config, "")?;
         if let Some(refusal) = Server::refusal(way.command(program))? {
             return skip(&way.to_string(), &refusal).map(|()| None);
         }
-        let log = target_folder().join("soak").join(format!("{way}.log").replace(" + ", "-"));
-        let mut server = Server::start_logged(way.command(program), &log)?;
+        let mut server = Server::start_logged(way.command(program), &way.file("log"))?;
         let admin = server.next_line("admin on ")?;
         let nothing = Footprint { processes: 0, threads: 0, descriptors: 0 };
-        let mut subject = Self { way, server, admin, before: nothing };
-        // What is dear.
-        Connection::open(&subject.address().parse()?, Options::default())?.ask(20_000)?;
+        let mut subject = Self { way, server, admin, config, before: nothing };
+        subject.ask_for_the_most()?;
         subject.wait_until_idle()?;
         subject.before = subject.still_footprint()?;
         Ok(Some(subject))
@@ -119,12 +130,33 @@ impl Subject {
     }
 
     /// Kills one of its children, if it has any; whether it had.
-    pub(super) fn kill_a_child(&self, rng: &mut fastrand::Rng) -> Result<bool> {
+    pub(super) fn kill_a_child(&self, rng: &mut Rng) -> Result<bool> {
         let children: Vec<Stat> = self.server.tree()?.into_iter().skip(1).collect();
         let Some(child) = rng.choice(&children) else { return Ok(false) };
         let pid = Pid::from_raw(child.pid).context("a child has a number")?;
         // It may have been somebody's who has just been killed.
         Ok(kill_process(pid, Signal::KILL).is_ok())
+    }
+
+    /// Has it read other settings, and waits until they are in force.
+    pub(super) fn reload(&self, rng: &mut Rng) -> Result<()> {
+        let max_connections = rng.u64(1_000..10_000);
+        fs::write(&self.config, format!("max-connections = {max_connections}\n"))?;
+        self.server.signal(Signal::HUP)?;
+        self.wait_until(&[("fib_connections_max", max_connections)])
+    }
+
+    /// What takes most of the memory, from as many clients as there will be.
+    fn ask_for_the_most(&self) -> Result<()> {
+        let address = self.address().parse()?;
+        thread::scope(|scope| {
+            let ask = || Connection::open(&address, Options::default())?.ask(MAX_N);
+            let clients: Vec<_> = (0..self.way.clients()).map(|_| scope.spawn(ask)).collect();
+            clients.into_iter().try_for_each(|client| {
+                client.join().expect("it does not panic")?;
+                Ok(())
+            })
+        })
     }
 
     /// Once all clients are gone: every connection and request is accounted for, and nothing is
@@ -152,11 +184,15 @@ impl Subject {
     }
 
     fn wait_until_idle(&self) -> Result<()> {
-        let idle = [
+        self.wait_until(&[
             ("fib_connections_open", 0),
             ("fib_jobs_in_flight", 0),
             ("fib_workers", self.way.workers()?),
-        ];
+        ])
+    }
+
+    /// Waits until these metrics have these values.
+    fn wait_until(&self, wanted: &[(&str, u64)]) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let metrics = self.metrics()?;
@@ -164,8 +200,8 @@ impl Subject {
                 let mut values = metrics.lines().filter_map(|line| line.strip_prefix(name));
                 values.find_map(|value| value.trim().parse::<u64>().ok())
             };
-            let busy = idle.into_iter().find(|(name, value)| is(name) != Some(*value));
-            let Some((name, value)) = busy else { return Ok(()) };
+            let other = wanted.iter().find(|(name, value)| is(name) != Some(*value));
+            let Some((name, value)) = other else { return Ok(()) };
             if Instant::now() >= deadline {
                 bail!("{name} is {:?} and not {value}", is(name));
             }
