@@ -31,6 +31,7 @@ pub mod session;
 mod settings;
 pub mod shutdown;
 pub mod strategy;
+mod sync;
 mod sys;
 mod systemd;
 pub mod telemetry;

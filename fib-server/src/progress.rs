@@ -1,6 +1,6 @@
 //! How a conversation gets on, as it tells whoever watches it: a number in memory that both share.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use crate::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
 /// What a conversation waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,5 +79,43 @@ impl Progress {
         let all = [Waits::NotAtAll, Waits::ForRequest, Waits::ForRestOfLine, Waits::ForRoom];
         let waits = all.into_iter().find(|&it| it as u64 == state & 3);
         (waits.unwrap_or(Waits::NotAtAll), state)
+    }
+}
+
+#[cfg(all(test, feature = "model"))]
+mod models {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::sync::{Builder, explore};
+
+    const NOTED: [(Waits, u64); 3] =
+        [(Waits::ForRequest, 1), (Waits::NotAtAll, 2), (Waits::ForRoom, 2)];
+
+    /// Whoever looks sees what was noted, whole, and never goes back to what was before.
+    #[test]
+    fn what_is_seen_was_noted() {
+        explore(None, || {
+            let progress = Arc::new(Progress::default());
+            let noting = Arc::clone(&progress);
+            let converse = move || {
+                for (waits, turn) in NOTED {
+                    noting.note(waits, turn);
+                }
+                noting.verdict()
+            };
+            let conversation = Builder::new().spawn(converse).unwrap();
+            let mut to_come = [(Waits::NotAtAll, 0)].into_iter().chain(NOTED).peekable();
+            for _ in 0..3 {
+                let (waits, state) = progress.look();
+                let seen = (waits, state >> 2);
+                while to_come.next_if(|noted| *noted != seen).is_some() {}
+                assert!(to_come.peek().is_some(), "{seen:?} was over, or never was");
+            }
+            progress.condemn(Verdict::Output);
+            let told = conversation.join().unwrap();
+            assert!(told.is_none_or(|it| it == Verdict::Output), "{told:?}");
+            assert_eq!(progress.verdict(), Some(Verdict::Output));
+        });
     }
 }

@@ -4,10 +4,7 @@ use std::{
     io::{self, PipeReader, PipeWriter, Write},
     os::fd::{AsFd, BorrowedFd},
     process,
-    sync::{
-        atomic::{AtomicBool, Ordering},
-        mpsc,
-    },
+    sync::mpsc,
     thread,
     time::Duration,
 };
@@ -17,6 +14,8 @@ use signal_hook::{
     iterator::Signals,
 };
 use tracing::{error, info};
+
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// The second signal cut the drain short.
 const EXIT_FAILED: i32 = 1;
@@ -124,4 +123,48 @@ fn drain(
     let timeout = humantime::format_duration(times.timeout);
     error!("clients remain after --drain-timeout {timeout}");
     process::exit(EXIT_DEADLINE);
+}
+
+#[cfg(all(test, feature = "model"))]
+mod models {
+    use std::sync::Arc;
+
+    use rustix::{
+        event::{PollFd, PollFlags, Timespec, poll},
+        io::ioctl_fionread,
+    };
+
+    use super::*;
+    use crate::sync::{Builder, explore};
+
+    fn is_readable(latch: &Latch) -> bool {
+        poll(&mut [PollFd::new(latch, PollFlags::IN)], Some(&Timespec::default())) == Ok(1)
+    }
+
+    /// Whoever is woken finds it fired, and however many fire it, it does so once.
+    #[test]
+    fn a_latch_fires_once_for_all() {
+        explore(None, || {
+            let latch = Arc::new(Latch::new().unwrap());
+            let fire = || {
+                let latch = Arc::clone(&latch);
+                Builder::new().spawn(move || latch.fire().unwrap()).unwrap()
+            };
+            let threads = [fire(), fire()];
+            for _ in 0..2 {
+                if is_readable(&latch) {
+                    // Loom does not know that the kernel orders what it is told: to change
+                    // something, and only that, sees what is newest.
+                    assert!(latch.fired.fetch_or(false, Ordering::AcqRel));
+                }
+                // Whatever it is, others get on meanwhile.
+                let _ = latch.is_fired();
+            }
+            for thread in threads {
+                thread.join().unwrap();
+            }
+            assert!(latch.is_fired() && is_readable(&latch));
+            assert_eq!(ioctl_fionread(&latch.reader), Ok(1), "one byte for all");
+        });
+    }
 }

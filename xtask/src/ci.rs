@@ -6,7 +6,7 @@ use xshell::{Shell, cmd};
 use crate::{
     bench, dist,
     flags::{BenchArgs, EffortArgs, SoakArgs},
-    kernel, soak,
+    kernel, prove, soak,
     tools::{CARGO_DENY, say},
 };
 
@@ -14,6 +14,8 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
     format(sh)?;
     lint(sh)?;
     test(sh)?;
+    prove::check_models(sh)?;
+    prove::smoke_fuzz(sh)?;
     document(sh)?;
     check_dependencies(sh)?;
     package(sh)?;

@@ -34,6 +34,8 @@ pub(crate) enum Task {
     Kernel(KernelArgs),
     /// Start a server, load it, stop it
     Load(LoadArgs),
+    /// Try what no run shows: all orders of the threads, undefined behaviour, races, unknown input
+    Prove,
     /// Hold every server to its promises for long, behind a network that does what networks do
     Soak(SoakArgs),
 }

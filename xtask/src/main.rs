@@ -11,6 +11,7 @@ mod kernel;
 mod line_client;
 mod load;
 mod peers;
+mod prove;
 mod server;
 mod soak;
 #[cfg(test)]
@@ -49,6 +50,7 @@ fn run(flags: Flags) -> Result<()> {
         Task::Dist(args) => dist::run(&sh, &args),
         Task::Kernel(args) => kernel::run(&sh, &args),
         Task::Load(args) => load::run(&sh, &args),
+        Task::Prove => prove::run(&sh),
         Task::Soak(args) => soak::run(&sh, &args),
     }
 }

@@ -1,16 +1,14 @@
 //! A request that takes time: its work, and what can end it early.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use crate::{
     compute::{Refusal, work::Work},
     connection::Client,
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 /// One request that is computed.
@@ -66,7 +64,7 @@ impl Permit {
     /// `None` when `max` are taken.
     pub(crate) fn take(taken: &Arc<AtomicUsize>, max: usize) -> Option<Self> {
         let one_more = |taken| (taken < max).then_some(taken + 1);
-        taken.try_update(Ordering::AcqRel, Ordering::Acquire, one_more).ok()?;
+        taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).ok()?;
         Some(Self(Arc::clone(taken)))
     }
 }
@@ -74,5 +72,34 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(all(test, feature = "model"))]
+mod models {
+    use super::*;
+    use crate::sync::{Builder, explore};
+
+    /// Never more are taken than there are, and all are given back.
+    #[test]
+    fn permits_are_counted() {
+        explore(None, || {
+            let (taken, holders) = (Arc::default(), Arc::new(std::sync::Mutex::new(0)));
+            let work = || {
+                let (taken, holders) = (Arc::clone(&taken), Arc::clone(&holders));
+                move || {
+                    let permit = Permit::take(&taken, 1)?;
+                    *holders.lock().unwrap() += 1;
+                    assert_eq!((taken.load(Ordering::Relaxed), *holders.lock().unwrap()), (1, 1));
+                    *holders.lock().unwrap() -= 1;
+                    drop(permit);
+                    Some(())
+                }
+            };
+            let threads = [work(), work()].map(|work| Builder::new().spawn(work).unwrap());
+            let served = threads.map(|thread| thread.join().unwrap());
+            assert!(served.iter().any(Option::is_some), "one of them gets it");
+            assert_eq!(taken.load(Ordering::Relaxed), 0);
+        });
     }
 }

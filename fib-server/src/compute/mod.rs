@@ -16,7 +16,7 @@ mod work;
 use std::{
     fmt, io,
     num::NonZeroUsize,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -39,7 +39,7 @@ use self::{
     processes::Processes,
     work::Work,
 };
-use crate::{arguments::Typed, connection::Client, counters::Counters};
+use crate::{arguments::Typed, connection::Client, counters::Counters, sync::atomic::AtomicUsize};
 
 /// How long a job runs before others may have their turn: so long may a request be late.
 const SLICE: Duration = Duration::from_micros(250);

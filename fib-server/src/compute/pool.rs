@@ -9,11 +9,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     fmt, mem,
     num::NonZeroUsize,
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread::{self, JoinHandle},
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -29,7 +25,12 @@ use crate::{
         work::Work,
     },
     counters::Counters,
-    panics, sys,
+    panics,
+    sync::{
+        Builder, Condvar, JoinHandle, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    sys,
 };
 
 /// How soon a running job notices that it shall give way.
@@ -136,7 +137,7 @@ impl Pool {
             calls_per_second: costs.calls_per_second(),
             closing: false,
         };
-        let shared = Arc::new(Shared {
+        Self::run(Shared {
             schedule,
             threads: threads.get(),
             slice_calls,
@@ -145,11 +146,14 @@ impl Pool {
             work_waits: Condvar::new(),
             preempts_over: AtomicU64::new(u64::MAX),
             counters,
-        });
-        let mut pool = Self { shared, threads: Vec::new() };
-        for _ in 0..threads.get() {
+        })
+    }
+
+    fn run(shared: Shared) -> Result<Self> {
+        let mut pool = Self { shared: Arc::new(shared), threads: Vec::new() };
+        for _ in 0..pool.shared.threads {
             let shared = Arc::clone(&pool.shared);
-            let thread = thread::Builder::new().name("compute".into());
+            let thread = Builder::new().name("compute".into());
             pool.threads.push(thread.spawn(move || shared.compute()).context("a compute thread")?);
         }
         Ok(pool)
@@ -403,9 +407,12 @@ impl fmt::Debug for Shared {
     }
 }
 
+#[cfg(all(test, feature = "model"))]
+mod models;
+
 #[cfg(test)]
 mod tests {
-    use std::{net::Shutdown, os::unix::net::UnixStream, sync::atomic::AtomicUsize};
+    use std::{net::Shutdown, os::unix::net::UnixStream, thread};
 
     use fastrand::Rng;
     use proptest::prelude::*;
@@ -415,6 +422,7 @@ mod tests {
     use crate::{
         compute::{Algorithm, Answer},
         connection::Client,
+        sync::atomic::AtomicUsize,
     };
 
     /// A scheduler without threads, a client that stays, and the jobs' answers.

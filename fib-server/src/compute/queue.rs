@@ -215,6 +215,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "thousands of jobs take hours")]
     fn srpt_slows_jobs_down_least() {
         // Nine short jobs for each long one, at a load of 80 %.
         let mut rng = Rng::with_seed(7);

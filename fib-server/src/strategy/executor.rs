@@ -9,13 +9,15 @@ use std::{
     collections::{BTreeMap, VecDeque},
     fmt, future, mem,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     task::{self, Poll, Wake, Waker},
     time::{Duration, Instant},
 };
 
 use slab::Slab;
 use tracing::Span;
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// The conversations of a loop, as coroutines.
 #[derive(Debug)]
@@ -310,5 +312,42 @@ mod tests {
         assert_eq!(pauses.times.borrow().len(), 1);
         drop(alarm);
         assert_eq!(pauses.time_to_next(), None);
+    }
+}
+
+#[cfg(all(test, feature = "model"))]
+mod models {
+    use loom::sync::Notify;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::sync::{Builder, explore};
+
+    /// Whenever an answer comes from another thread, the loop does not sleep through it.
+    #[test]
+    fn no_answer_is_slept_through() {
+        explore(None, || {
+            let alarm = Arc::new(Notify::new());
+            let ring = Arc::clone(&alarm);
+            let mut executor = Executor::new(None, move || ring.notify());
+            let answer = || oneshot::channel::<()>();
+            let threads = [answer(), answer()].map(|(sender, receiver)| {
+                executor.spawn(Span::none(), async { receiver.await.unwrap() });
+                Builder::new().spawn(|| sender.send(()).unwrap()).unwrap()
+            });
+            loop {
+                executor.run_ready();
+                if executor.is_empty() {
+                    break;
+                }
+                if executor.fall_asleep(None).is_none() {
+                    alarm.wait();
+                }
+                executor.wake_up();
+            }
+            for thread in threads {
+                thread.join().unwrap();
+            }
+        });
     }
 }
