@@ -11,8 +11,12 @@ mod config_file;
 mod conformance;
 #[cfg(target_os = "linux")]
 mod deploy;
+#[cfg(target_os = "linux")]
 #[path = "../../fib-proto/tests/effort.rs"]
 mod effort;
+#[cfg(target_os = "linux")]
+#[path = "../../fib-proto/tests/language/mod.rs"]
+mod language;
 #[cfg(target_os = "linux")]
 mod prefork;
 #[cfg(target_os = "linux")]

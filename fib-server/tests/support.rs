@@ -279,6 +279,12 @@ impl Server {
         switches.sum()
     }
 
+    /// The most memory that it ever had, with its children.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let family = self.descendants().into_iter().chain([self.pid().cast_signed()]);
+        family.filter_map(Process::peak_memory).sum()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("the server runs");
     }
@@ -402,6 +408,14 @@ impl Process {
         fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
     }
 
+    /// The most memory that it ever had, in bytes, if it lives.
+    fn peak_memory(pid: i32) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:"))?;
+        let kilobytes = line.trim().strip_suffix(" kB").unwrap();
+        Some(kilobytes.parse::<u64>().unwrap() * 1024)
+    }
+
     /// What it has open.
     fn files(pid: i32) -> impl Iterator<Item = PathBuf> {
         let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
@@ -519,6 +533,11 @@ impl Client {
 
     pub(crate) fn half_close(&mut self) {
         self.socket.get_mut().shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// The same, of a connection that the server may have ended already.
+    pub(crate) fn half_close_in_vain(&mut self) {
+        let _ = self.socket.get_mut().shutdown(Shutdown::Write);
     }
 
     /// The next line, without its newline.

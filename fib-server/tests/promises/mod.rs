@@ -6,6 +6,7 @@
 
 mod admin;
 mod drain;
+mod input;
 mod limits;
 #[cfg(debug_assertions)]
 mod panics;
@@ -17,7 +18,7 @@ use std::{fs, thread};
 
 pub(crate) use crate::effort::{attempts, choices};
 use crate::{
-    support::{Ended, Process, Server, Way, comes_true, wait_until},
+    support::{Client, Ended, Process, Server, Way, comes_true, wait_until},
     watched::Watched,
 };
 
@@ -72,6 +73,18 @@ impl Subject {
         let ended = watched.server.stop();
         ended.check_counts();
         ended
+    }
+}
+
+/// How many clients are served at once.
+pub(crate) fn at_once(way: Way, clients: usize) -> usize {
+    if way.strategy == "sequential" { 1 } else { clients }
+}
+
+/// Another client is answered all the while.
+pub(crate) fn ask_if_any(canary: &mut Option<Client>) {
+    if let Some(canary) = canary {
+        assert_eq!(canary.ask("30"), "832040");
     }
 }
 

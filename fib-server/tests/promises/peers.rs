@@ -5,8 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Subject, attempts, choices};
-use crate::support::{Client, Way, for_each_way, wait_until};
+use super::{Subject, ask_if_any, at_once, attempts, choices};
+use crate::support::{Way, for_each_way, wait_until};
 
 /// What is kept for one client in the worst case, its kernel's buffers left out: unsent output,
 /// input that is not looked at yet (of which the kernel hands out more to io-uring), a thread's
@@ -24,18 +24,6 @@ for_each_way! {{
     unread_answers_have_a_limit,
     an_answer_that_the_kernel_has_is_not_kept_for_ever,
 }}
-
-/// How many clients are served at once.
-fn at_once(way: Way, clients: usize) -> usize {
-    if way.strategy == "sequential" { 1 } else { clients }
-}
-
-/// Another client is answered all the while.
-fn ask_if_any(canary: &mut Option<Client>) {
-    if let Some(canary) = canary {
-        assert_eq!(canary.ask("30"), "832040");
-    }
-}
 
 fn ended(subject: &Subject, reason: &str) -> u64 {
     let name = format!(r#"fib_connections_timed_out_total{{reason="{reason}"}}"#);
