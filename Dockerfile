@@ -11,8 +11,10 @@ LABEL org.opencontainers.image.title="fib-server" \
       org.opencontainers.image.description="A TCP server that answers 30 with 832040: a CPU-bound service under the concurrency strategy of your choice" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
 
-# Clients come from outside of the container, and so does who asks for health and metrics.
+# Clients come from outside of the container, and so does who asks for health and metrics. Which
+# clients is for the network to say, or for FIB_ALLOW; 127.0.0.1 is who checks the health below.
 ENV FIB_LISTEN=0.0.0.0:25000 \
+    FIB_ALLOW=any \
     FIB_ADMIN=0.0.0.0:9100
 EXPOSE 25000 9100
 

@@ -9,8 +9,10 @@ use clap::{
 use fib_proto::{Address, Dialect};
 
 use crate::{
+    access::{Network, User},
     child::Role,
     compute::{Algorithm, ComputeKind, Schedule},
+    listener::SocketMode,
     strategy::StrategyKind,
     telemetry::LogFormat,
 };
@@ -25,6 +27,27 @@ pub struct Cli {
     /// [default: 127.0.0.1:25000, or the sockets that systemd has passed]
     #[arg(long, env = "FIB_LISTEN", value_name = "ADDR", value_delimiter = ',')]
     pub listen: Vec<Address>,
+
+    /// From where clients may connect over TCP: a network as 10.0.0.0/8, an address, or any; may be
+    /// repeated. Whoever else connects is disconnected. Without it the server listens on no other
+    /// address than this machine's own
+    #[arg(long, env = "FIB_ALLOW", value_name = "CIDR", value_delimiter = ',')]
+    pub allow: Vec<Network>,
+
+    /// Whose connections begin with a header of the PROXY protocol (version 1 or 2), which is
+    /// believed: who the client is, for --allow, the limits and the log. A network, an address or
+    /// any; may be repeated [default: nobody's]
+    #[arg(long, env = "FIB_TRUST_PROXY", value_name = "CIDR", value_delimiter = ',')]
+    pub trust_proxy: Vec<Network>,
+
+    /// Who may connect to the Unix sockets of --listen, besides the server's own user; may be
+    /// repeated [default: whoever --socket-mode lets]
+    #[arg(long, env = "FIB_ALLOW_USER", value_name = "NAME|UID", value_delimiter = ',')]
+    pub allow_user: Vec<User>,
+
+    /// The permissions of the files of Unix sockets, as chmod takes them
+    #[arg(long, env = "FIB_SOCKET_MODE", value_name = "OCTAL", default_value_t)]
+    pub socket_mode: SocketMode,
 
     /// Who owns the sockets
     #[arg(long, env = "FIB_STRATEGY", value_enum, default_value_t)]

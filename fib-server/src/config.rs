@@ -10,9 +10,11 @@ use thiserror::Error;
 use crate::panics::injected::Injected;
 use crate::{
     Cli,
+    access::Exposed,
     arguments::Typed,
     child::Role,
     compute::{ComputeKind, ComputeOptions},
+    listener::SocketMode,
     settings::Settings,
     strategy::{BuildError, Knobs, Strategy, StrategyKind},
 };
@@ -22,6 +24,8 @@ use crate::{
 pub struct Config {
     /// Where it shall listen, if somebody has said so.
     pub addresses: Vec<Address>,
+    /// Who may open the files of Unix sockets.
+    pub socket_mode: SocketMode,
     /// Which strategy serves, as a name.
     pub kind: StrategyKind,
     /// Which strategy serves, ready to.
@@ -75,6 +79,9 @@ pub enum ConfigError {
         /// The way to compute.
         compute: ComputeKind,
     },
+    /// Other machines could connect, and nothing says which of them may.
+    #[error(transparent)]
+    Exposed(#[from] Exposed),
     /// The strategy cannot be built with these knobs.
     #[error(transparent)]
     Strategy(#[from] BuildError),
@@ -94,6 +101,7 @@ impl Config {
         }
         Ok(Self {
             addresses: cli.listen,
+            socket_mode: cli.socket_mode,
             kind: cli.strategy,
             strategy: cli.strategy.build(Knobs { io_threads: cli.io_threads })?,
             settings,

@@ -17,6 +17,7 @@ use socket2::Socket;
 use tracing::{debug, warn};
 
 use crate::{
+    access::Standing,
     counters::Counters,
     farewell::{Farewells, Leaving},
     peer::Peer,
@@ -25,6 +26,7 @@ use crate::{
     rejection::Rejection,
     session::Session,
     settings::{InForce, Settings},
+    telemetry::Seldom,
 };
 
 /// Descriptors that are no client's: listeners, logs, wake-ups, a runtime's own.
@@ -43,6 +45,8 @@ pub struct Connection {
     pub session: Session,
     /// Who the client is, for the log.
     pub peer: Peer,
+    /// Whether a proxy is yet to say who the client is.
+    pub(crate) standing: Standing,
     id: u64,
     connections: Arc<Connections>,
 }
@@ -158,6 +162,8 @@ pub struct Connections {
     settings: InForce,
     counters: Arc<Counters>,
     registry: Mutex<Registry>,
+    /// What is logged of those that are not served, by why.
+    refusals: [Seldom; Rejection::ALL.len()],
     /// Told when the first one comes.
     changed: Condvar,
     farewells: Farewells,
@@ -181,9 +187,14 @@ struct Open {
 
 impl Connections {
     pub(crate) fn new(settings: Settings, counters: Arc<Counters>) -> Self {
-        let settings = InForce::new(settings);
-        let (registry, changed) = (Mutex::default(), Condvar::new());
-        Self { settings, counters, registry, changed, farewells: Farewells::default() }
+        Self {
+            settings: InForce::new(settings),
+            counters,
+            registry: Mutex::default(),
+            refusals: <[Seldom; Rejection::ALL.len()]>::default(),
+            changed: Condvar::new(),
+            farewells: Farewells::default(),
+        }
     }
 
     /// The settings in force.
@@ -206,6 +217,7 @@ impl Connections {
         self: &Arc<Self>,
         socket: Socket,
         peer: Peer,
+        standing: Standing,
         session: Session,
     ) -> Option<Connection> {
         let limits = self.limits();
@@ -216,7 +228,8 @@ impl Connections {
         }
         let socket = Arc::new(socket);
         if let Some(id) = self.open(&socket, &session, &limits) {
-            return Some(Connection { socket, session, peer, id, connections: Arc::clone(self) });
+            let connections = Arc::clone(self);
+            return Some(Connection { socket, session, peer, standing, id, connections });
         }
         self.refuse(&socket, peer, Rejection::Busy);
         None
@@ -225,7 +238,12 @@ impl Connections {
     /// Does not serve a client: says why, if it is to know, without ever waiting for it.
     pub(crate) fn refuse(&self, socket: &Arc<Socket>, peer: Peer, why: Rejection) {
         self.counters.refuse(why);
-        debug!(%peer, reason = why.reason(), "refused");
+        let reason = why.reason();
+        if let Some(unlogged) = self.refusals[why as usize].ask(Instant::now()) {
+            warn!(%peer, reason, unlogged, "refused");
+        } else {
+            debug!(%peer, reason, "refused");
+        }
         let line = why.line(&self.limits());
         match Leaving::begin(socket, &line) {
             Ok(leaving) if why.can_wait() => self.farewells.wait_for(leaving),

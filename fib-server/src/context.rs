@@ -11,9 +11,10 @@ use std::{
 
 use arc_swap::Guard;
 use socket2::Socket;
-use tracing::{Span, info_span};
+use tracing::{Span, field::Empty, info_span};
 
 use crate::{
+    access::Standing,
     compute::Compute,
     connection::{Connection, Connections},
     counters::Counters,
@@ -109,14 +110,31 @@ impl Context {
         &self.latch
     }
 
-    /// Makes a connection of an accepted socket; `None` for one too many, which is told so.
+    /// Makes a connection of an accepted socket; `None` where it is not to be served.
     pub fn admit(&self, socket: Socket, peer: Peer) -> Option<Connection> {
-        if !self.reserve.is_kept() {
-            self.connections.refuse(&Arc::new(socket), peer, Rejection::NoDescriptor);
+        let settings = self.settings();
+        let standing = match settings.access.standing(peer, &socket) {
+            Standing::Stranger if self.is_own_check(&socket, peer) => Standing::Client,
+            standing => standing,
+        };
+        let refusal = match standing {
+            Standing::Stranger => Some(Rejection::NotAllowed),
+            _ if !self.reserve.is_kept() => Some(Rejection::NoDescriptor),
+            _ => None,
+        };
+        if let Some(why) = refusal {
+            self.connections.refuse(&Arc::new(socket), peer, why);
             return None;
         }
-        let session = Session::new(self.settings().protocol, Instant::now());
-        self.connections.admit(socket, peer, session)
+        let session = Session::new(settings.protocol, Instant::now());
+        self.connections.admit(socket, peer, standing, session)
+    }
+
+    /// Whether it is the server that asks itself, from a port that nobody else can have.
+    fn is_own_check(&self, socket: &Socket, peer: Peer) -> bool {
+        let Peer::Internet(peer) = peer else { return false };
+        let local = socket.local_addr().ok().and_then(|it| it.as_socket());
+        local.is_some_and(|it| it.ip() == peer.ip()) && self.counters().own_port() == peer.port()
     }
 
     /// A descriptor for the time when there is no other.
@@ -127,7 +145,13 @@ impl Context {
     /// The span of one connection, around everything that is logged while it is served.
     #[must_use]
     pub fn span(&self, connection: &Connection) -> Span {
-        info_span!("conn", peer = %connection.peer, strategy = self.strategy)
+        let Connection { peer, standing, .. } = connection;
+        let strategy = &*self.strategy;
+        if *standing == Standing::Proxy {
+            // It is yet to say who the client is.
+            return info_span!("conn", peer = Empty, proxy = %peer, strategy);
+        }
+        info_span!("conn", %peer, strategy)
     }
 
     /// Why a connection's input ended: the server may have ended this one, and a drain ends it for

@@ -9,7 +9,11 @@ use std::{
 use anyhow::{Context as _, Result};
 use fib_proto::Address;
 
-use crate::{Config, listener::Listener, sys};
+use crate::{
+    Config, ConfigError,
+    listener::{Listener, SocketMode},
+    sys,
+};
 
 /// Where clients come in when nothing says where.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:25000";
@@ -39,10 +43,14 @@ impl Entrances {
             addresses.push(Address::Tcp(DEFAULT_ADDRESS.to_owned()));
         }
         let clients = clients.into_iter().map(|it| take(it, sockets));
-        let bound = addresses.iter().map(|address| bind("--listen", address, sockets));
-        let clients = clients.chain(bound).collect::<Result<_>>()?;
+        let mode = config.socket_mode;
+        let bound = addresses.iter().map(|address| bind("--listen", address, sockets, mode));
+        let clients = clients.chain(bound).collect::<Result<Vec<_>>>()?;
+        for address in clients.iter().flatten().filter_map(Listener::tcp_address) {
+            config.settings.access.check_listening(address).map_err(ConfigError::from)?;
+        }
         let admin = admin.into_iter().map(|it| take(it, 1));
-        let bound = config.admin.iter().map(|address| bind("--admin", address, 1));
+        let bound = config.admin.iter().map(|address| bind("--admin", address, 1, mode));
         let admin = admin.chain(bound).collect::<Result<Vec<_>>>()?;
         Ok(Self { clients, admin: admin.into_iter().flatten().collect() })
     }
@@ -63,8 +71,8 @@ impl Entrances {
     }
 }
 
-fn bind(flag: &str, address: &Address, sockets: usize) -> Result<Vec<Listener>> {
-    Listener::bind(address, sockets).with_context(|| format!("listening: {flag} {address}"))
+fn bind(flag: &str, address: &Address, sockets: usize, mode: SocketMode) -> Result<Vec<Listener>> {
+    Listener::bind(address, sockets, mode).with_context(|| format!("listening: {flag} {address}"))
 }
 
 fn take((socket, name): (OwnedFd, String), sockets: usize) -> Result<Vec<Listener>> {

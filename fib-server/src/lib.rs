@@ -4,6 +4,7 @@
 //! owns the sockets, [`compute`] who burns the CPU. [`context`] is what all strategies share, and
 //! `child` how this program starts itself once more.
 
+pub mod access;
 mod admin;
 mod arguments;
 mod child;

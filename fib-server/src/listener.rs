@@ -1,13 +1,14 @@
 //! Where clients come in: TCP and Unix sockets behind one type, and a blocking accept over all.
 
 use std::{
-    fs, io, iter,
+    fmt, fs, io, iter,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::fs::FileTypeExt,
     },
     path::{Path, PathBuf},
+    str::FromStr,
     sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -17,7 +18,9 @@ use anyhow::{Context as _, Result, ensure};
 use fib_proto::Address;
 use rustix::{
     event::{PollFd, PollFlags, poll},
+    fs::{Mode, RawMode},
     io::Errno,
+    process::umask,
 };
 use socket2::{Domain, SockAddr, Socket, Type};
 use tracing::{debug, warn};
@@ -45,11 +48,11 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens there, with so many sockets.
-    pub fn bind(address: &Address, sockets: usize) -> io::Result<Vec<Self>> {
+    /// Listens there, with so many sockets. The mode is for the file of a path.
+    pub fn bind(address: &Address, sockets: usize, mode: SocketMode) -> io::Result<Vec<Self>> {
         match address {
             Address::Tcp(host_and_port) => bind_tcp(host_and_port, sockets),
-            Address::Unix(path) => bind_unix(path, sockets),
+            Address::Unix(path) => bind_unix(path, sockets, mode),
         }
     }
 
@@ -80,6 +83,11 @@ impl Listener {
     #[must_use]
     pub const fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// The same, if it is one of the Internet.
+    pub(crate) fn tcp_address(&self) -> Option<SocketAddr> {
+        self.socket.local_addr().ok()?.as_socket()
     }
 
     /// Where to connect to it from this machine.
@@ -233,6 +241,43 @@ fn tell_of_shortage(error: &io::Error) {
     }
 }
 
+/// Who may open the file of a Unix socket: the server's own user, if nothing else is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketMode(Mode);
+
+impl SocketMode {
+    /// Creates a file, which never has any other mode. To be called while there is one thread: what
+    /// it sets is the whole process's.
+    fn while_it_holds<T>(self, create: impl FnOnce() -> T) -> T {
+        let before = umask(self.0.complement());
+        let created = create();
+        umask(before);
+        created
+    }
+}
+
+impl Default for SocketMode {
+    fn default() -> Self {
+        Self(Mode::RUSR | Mode::WUSR)
+    }
+}
+
+/// As `chmod` takes it.
+impl FromStr for SocketMode {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mode = RawMode::from_str_radix(text, 8).ok().filter(|it| *it <= 0o777);
+        mode.map(|it| Self(Mode::from_raw_mode(it))).ok_or("expected 0 to 777, as in 0660")
+    }
+}
+
+impl fmt::Display for SocketMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04o}", self.0.as_raw_mode())
+    }
+}
+
 /// The file of a Unix socket, which is removed with the last listener.
 #[derive(Debug)]
 struct SocketFile(PathBuf);
@@ -328,12 +373,13 @@ fn bind_port(address: SocketAddr, sockets: usize) -> io::Result<Vec<Listener>> {
 
 /// Listens on a path; a socket file that a killed server left behind is replaced. Where several
 /// sockets are wanted they are one: a path cannot be shared, and whoever is free accepts.
-fn bind_unix(path: &Path, sockets: usize) -> io::Result<Vec<Listener>> {
+fn bind_unix(path: &Path, sockets: usize, mode: SocketMode) -> io::Result<Vec<Listener>> {
     let address = SockAddr::unix(path)?;
-    let socket = match listen(Domain::UNIX, &address, PortUse::Alone) {
+    let bind = || mode.while_it_holds(|| listen(Domain::UNIX, &address, PortUse::Alone));
+    let socket = match bind() {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_abandoned(path, &address) => {
             fs::remove_file(path)?;
-            listen(Domain::UNIX, &address, PortUse::Alone)?
+            bind()?
         }
         result => result?,
     };

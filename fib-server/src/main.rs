@@ -5,7 +5,10 @@ use std::{
     process::ExitCode,
 };
 
-use fib_server::{Arguments, telemetry};
+use fib_server::{Arguments, ConfigError, telemetry};
+
+/// What flags end with that cannot be obeyed.
+const USAGE_ERROR: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments = Arguments::read().unwrap_or_else(|error| error.exit());
@@ -16,7 +19,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
-            ExitCode::FAILURE
+            if error.is::<ConfigError>() { USAGE_ERROR.into() } else { ExitCode::FAILURE }
         }
     }
 }

@@ -12,22 +12,29 @@ pub(crate) enum Rejection {
     Busy,
     /// The process, or the system, may open no more files.
     NoDescriptor,
+    /// It comes from where `--allow`, or from whom `--allow-user`, lets nobody in.
+    NotAllowed,
+    /// A proxy of `--trust-proxy` does not say for whom it speaks.
+    ProxyHeader,
 }
 
 impl Rejection {
-    pub(crate) const ALL: [Self; 2] = [Self::Busy, Self::NoDescriptor];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Busy, Self::NoDescriptor, Self::NotAllowed, Self::ProxyHeader];
 
     /// What it is called for who watches.
     pub(crate) const fn reason(self) -> &'static str {
         match self {
             Self::Busy => "busy",
             Self::NoDescriptor => "descriptors",
+            Self::NotAllowed => "not-allowed",
+            Self::ProxyHeader => "proxy-header",
         }
     }
 
     /// Whether its socket may stay open until the client has read its line.
     pub(crate) const fn can_wait(self) -> bool {
-        !matches!(self, Self::NoDescriptor)
+        matches!(self, Self::Busy)
     }
 
     /// The last line that the client gets; empty for one that gets none.
@@ -43,6 +50,7 @@ impl Rejection {
                 let text = "the server may open no more files; ulimit -n raises the limit";
                 (ErrorCode::Busy, text.to_owned())
             }
+            Self::NotAllowed | Self::ProxyHeader => return Vec::new(),
         };
         let mut line = Vec::new();
         encode_error(code, &text, &mut line);

@@ -1,11 +1,11 @@
 //! Whether the server serves, asked as a client would: through its own listening sockets.
 //!
-//! Nothing in the server knows of it. Its connections are accepted, limited and counted as all
-//! others are.
+//! Its connections are accepted, limited and counted as all others are. Only that it may connect is
+//! known to the server, whatever `--allow` says.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
-    net::Shutdown,
+    net::{Shutdown, SocketAddr},
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -16,6 +16,7 @@ use socket2::{SockAddr, Socket, Type};
 use tracing::warn;
 
 use crate::{
+    access::Standing,
     context::Context,
     listener::{Listener, is_short_of_resources},
     strategy::Turns,
@@ -58,7 +59,8 @@ impl SelfCheck {
     /// another network, or behind a filter.
     pub(crate) fn forget_the_unreachable(&mut self) {
         let until = Instant::now() + Duration::from_secs(1);
-        self.doors.retain(|door| match connect(door, until) {
+        let context = Arc::clone(&self.context);
+        self.doors.retain(|door| match visit(door, &context, until, leave) {
             Err(error) if !is_no_sign(&error) && error.kind() != io::ErrorKind::TimedOut => {
                 warn!("a listening socket cannot be checked from within: {error}");
                 false
@@ -73,7 +75,7 @@ impl SelfCheck {
         let until = Instant::now() + patience;
         for door in &self.doors {
             while !self.is_excused()
-                && let Err(error) = ask(door, until)
+                && let Err(error) = visit(door, &self.context, until, ask)
                 && !is_no_sign(&error)
             {
                 if time_left(until).is_err() {
@@ -98,9 +100,17 @@ impl SelfCheck {
     }
 }
 
+/// Asks nothing, and waits until the server has noticed.
+fn leave(mut socket: &Socket, until: Instant) -> io::Result<()> {
+    socket.shutdown(Shutdown::Write)?;
+    socket.set_read_timeout(Some(time_left(until)?))?;
+    // Whether it has does not matter here.
+    let _ = socket.read(&mut [0]);
+    Ok(())
+}
+
 /// Asks for F(1). Any reply will do, also that the server is busy.
-fn ask(door: &SockAddr, until: Instant) -> io::Result<()> {
-    let mut socket = connect(door, until)?;
+fn ask(mut socket: &Socket, until: Instant) -> io::Result<()> {
     socket.set_write_timeout(Some(time_left(until)?))?;
     socket.write_all(b"1\n")?;
     socket.shutdown(Shutdown::Write)?;
@@ -114,9 +124,42 @@ fn ask(door: &SockAddr, until: Instant) -> io::Result<()> {
     }
 }
 
-fn connect(door: &SockAddr, until: Instant) -> io::Result<Socket> {
+/// Connects, in such a way that the server lets it in, and talks.
+fn visit(
+    door: &SockAddr,
+    context: &Context,
+    until: Instant,
+    talk: impl FnOnce(&Socket, Instant) -> io::Result<()>,
+) -> io::Result<()> {
+    // A connection of this process comes from the address that it goes to.
+    let own = door.as_socket().map(|it| SocketAddr::new(it.ip(), 0));
+    let standing =
+        own.map_or(Standing::Client, |own| context.settings().access.standing_of(own.ip()));
+    let come_from = own.filter(|_| standing == Standing::Stranger);
+    let mut socket = &connect(door, come_from, context, until)?;
+    if standing == Standing::Proxy {
+        // It speaks for itself.
+        socket.write_all(b"PROXY UNKNOWN\r\n")?;
+    }
+    let result = talk(socket, until);
+    // As long as it has the port, nobody else can.
+    context.counters().set_own_port(0);
+    result
+}
+
+fn connect(
+    door: &SockAddr,
+    come_from: Option<SocketAddr>,
+    context: &Context,
+    until: Instant,
+) -> io::Result<Socket> {
     loop {
         let socket = Socket::new(door.domain(), Type::STREAM, None)?;
+        if let Some(own) = come_from {
+            socket.bind(&own.into())?;
+            let port = socket.local_addr()?.as_socket().map_or(0, |it| it.port());
+            context.counters().set_own_port(port);
+        }
         match socket.connect_timeout(door, time_left(until)?) {
             // A Unix socket does not wait for room in its queue.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(PAUSE),

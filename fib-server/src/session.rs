@@ -177,6 +177,17 @@ impl Session {
         None
     }
 
+    /// What was received, and is not decoded.
+    pub(crate) fn input(&self) -> &[u8] {
+        &self.input[self.taken..]
+    }
+
+    /// Takes note that so many bytes of the input are none of the client's.
+    pub(crate) fn skip(&mut self, len: usize) {
+        self.taken += len;
+        debug_assert!(self.taken <= self.input.len(), "no more can be skipped than there is");
+    }
+
     /// When the request that was given out last was received, at the latest.
     #[must_use]
     pub const fn received_at(&self) -> Instant {

@@ -12,6 +12,7 @@ use fib_proto::Limits;
 
 use crate::{
     Cli, ConfigError,
+    access::Access,
     arguments::Typed,
     compute::{Algorithm, JobLimits},
     connection::ConnectionLimits,
@@ -20,7 +21,9 @@ use crate::{
 };
 
 /// The flags that [`Settings`] are made of. All others are for the life of the process.
-pub(crate) const CHANGEABLE: [&str; 11] = [
+pub(crate) const CHANGEABLE: [&str; 14] = [
+    "allow",
+    "allow-user",
     "deadline",
     "drain-delay",
     "drain-timeout",
@@ -31,12 +34,15 @@ pub(crate) const CHANGEABLE: [&str; 11] = [
     "max-line",
     "max-n",
     "max-output",
+    "trust-proxy",
     "write-timeout",
 ];
 
 /// What may change.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Who may be a client, on connections that begin.
+    pub access: Access,
     /// What a request may look like, on connections that begin.
     pub protocol: Limits,
     /// What clients may take.
@@ -66,8 +72,10 @@ impl Settings {
         if cli.max_in_flight == 0 {
             return Err(ConfigError::NothingInFlight);
         }
+        let access = Access::new(cli)?;
         let none_if_zero = |limit: std::time::Duration| (!limit.is_zero()).then_some(limit);
         Ok(Self {
+            access,
             protocol: Limits { dialect: cli.dialect, max_line: cli.max_line, max_n },
             limits: ConnectionLimits {
                 max_connections: cli.max_connections,
@@ -87,6 +95,7 @@ impl Settings {
     /// For so many clients that may take what they want.
     pub(crate) fn unlimited(protocol: Limits, max_connections: usize) -> Self {
         Self {
+            access: Access::default(),
             protocol,
             limits: ConnectionLimits::none(max_connections),
             jobs: JobLimits { max_in_flight: max_connections, deadline: None },

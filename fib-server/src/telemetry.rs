@@ -1,6 +1,11 @@
 //! Logs: to stderr, because stdout tells where the server listens.
 
-use std::io::{self, IsTerminal};
+use std::{
+    io::{self, IsTerminal},
+    mem,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use clap::ValueEnum;
 use tracing::{debug, level_filters::LevelFilter, warn};
@@ -34,6 +39,33 @@ pub fn init(format: LogFormat) {
     panics::log_all();
 }
 
+/// How long to be silent about what has just been logged.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// What strangers can cause as often as they want, and is logged once in a while.
+#[derive(Debug, Default)]
+pub(crate) struct Seldom(Mutex<Silence>);
+
+#[derive(Debug, Default)]
+struct Silence {
+    until: Option<Instant>,
+    unlogged: u64,
+}
+
+impl Seldom {
+    /// Whether to log it now; if so, how often it was not.
+    pub(crate) fn ask(&self, now: Instant) -> Option<u64> {
+        // A panic elsewhere cannot leave it half-changed.
+        let mut silence = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if silence.until.is_some_and(|until| now < until) {
+            silence.unlogged += 1;
+            return None;
+        }
+        silence.until = Some(now + SILENCE);
+        Some(mem::take(&mut silence.unlogged))
+    }
+}
+
 /// Logs how a conversation ended, once, at its boundary.
 pub(crate) fn log_end(result: io::Result<()>) {
     match result {
@@ -46,4 +78,18 @@ pub(crate) fn log_end(result: io::Result<()>) {
 fn is_client_gone(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, TimedOut};
     matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | TimedOut)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_often_is_logged_seldom() {
+        let (seldom, now) = (Seldom::default(), Instant::now());
+        assert_eq!(seldom.ask(now), Some(0));
+        assert_eq!((seldom.ask(now), seldom.ask(now + SILENCE / 2)), (None, None));
+        assert_eq!(seldom.ask(now + SILENCE), Some(2));
+        assert_eq!(seldom.ask(now + SILENCE), None);
+    }
 }

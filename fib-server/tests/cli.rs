@@ -11,7 +11,7 @@ use std::{
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::support::{Server, concurrent_strategies, wait_until};
+use crate::support::{Server, all_strategies, concurrent_strategies, wait_until};
 
 fn fib_server(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_fib-server")).args(arguments).output().expect("it runs")
@@ -151,7 +151,7 @@ fn raise_descriptor_limit(wanted: u64) -> bool {
 #[test]
 fn unix_sockets_and_several_listeners_work() {
     let path = std::env::temp_dir().join(format!("fib-test-{}.sock", std::process::id()));
-    for strategy in concurrent_strategies().chain(["sequential"]) {
+    for strategy in all_strategies() {
         let unix = format!("unix:{}", path.display());
         let flags = ["--strategy", strategy, "--listen", "127.0.0.1:0", "--listen", &unix];
         // A file that a killed server leaves behind does not keep the next one from starting.

@@ -84,6 +84,11 @@ pub(crate) fn concurrent_strategies() -> impl Iterator<Item = &'static str> {
     all.into_iter().filter(|strategy| is_available(strategy))
 }
 
+/// All strategies, as far as this machine has them.
+pub(crate) fn all_strategies() -> impl Iterator<Item = &'static str> {
+    concurrent_strategies().chain(["sequential"])
+}
+
 /// Whether this machine has what the strategy needs; a skipped test says so.
 pub(crate) fn is_available(strategy: &str) -> bool {
     static REFUSAL: OnceLock<Option<String>> = OnceLock::new();
@@ -166,7 +171,8 @@ impl Server {
         Self::run_by(&[], arguments)
     }
 
-    fn run_by(starter: &[&str], arguments: &[&str]) -> Self {
+    /// The same, started by this command.
+    pub(crate) fn run_by(starter: &[&str], arguments: &[&str]) -> Self {
         let server = [env!("CARGO_BIN_EXE_fib-server"), "--log-format", "json"];
         let words = [starter, &server, arguments].concat();
         let mut command = Command::new(words[0]);
@@ -208,13 +214,9 @@ impl Server {
         Client::new(TcpStream::connect(&self.address).expect("the server accepts"))
     }
 
-    /// A client that comes from that address of this machine.
+    /// Connects from another address of this machine.
     pub(crate) fn connect_from(&self, address: Ipv4Addr) -> Client {
-        let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::new(address.into(), 0).into()).unwrap();
-        let server: SocketAddr = self.address.parse().unwrap();
-        socket.connect(&server.into()).expect("the server accepts");
-        Client::new(socket.into())
+        Client::connect_from(address, self.address.parse().unwrap())
     }
 
     /// A client for whom there is room, once the server has noticed that another has left.
@@ -482,7 +484,16 @@ pub(crate) struct Client {
 impl Client {
     fn new(socket: TcpStream) -> Self {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_nodelay(true).unwrap();
         Self { socket: BufReader::new(socket) }
+    }
+
+    /// Connects from an address of this machine.
+    pub(crate) fn connect_from(address: Ipv4Addr, server: SocketAddr) -> Self {
+        let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::new(address.into(), 0).into()).unwrap();
+        socket.connect(&server.into()).expect("the server accepts");
+        Self::new(socket.into())
     }
 
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {

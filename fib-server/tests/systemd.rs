@@ -19,7 +19,7 @@ use rustix::process::Signal;
 
 use crate::{
     config_file::ConfigFile,
-    support::{PATIENCE, Server, Way, concurrent_strategies, for_each_way, skip, wait_until},
+    support::{PATIENCE, Server, Way, all_strategies, for_each_way, skip, wait_until},
     watched::{free_address, get, status},
 };
 
@@ -140,6 +140,26 @@ fn it_tells_of_a_reload() {
     server.stop();
 }
 
+/// Whatever it does not let in, and whomever it wants to be introduced to.
+#[test]
+fn it_lets_itself_in() {
+    for strategy in all_strategies() {
+        for access in [
+            &["--allow", "192.0.2.0/24"][..],
+            &["--trust-proxy", "127.0.0.1"],
+            &["--allow", "192.0.2.0/24", "--trust-proxy", "127.0.0.0/8"],
+        ] {
+            let manager = Manager::new();
+            let server = manager.start(&[&["--strategy", strategy], access].concat());
+            manager.hear_ready();
+            manager.hear_life(2);
+            let ended = server.stop();
+            assert!(!ended.log.contains("not-allowed"), "{}", ended.log);
+            assert!(ended.count("ok") > 0, "{}", ended.log);
+        }
+    }
+}
+
 /// A product of large numbers has no slices: it holds up a loop that computes it itself.
 #[test]
 fn a_server_that_is_stuck_is_not_fed() {
@@ -211,7 +231,7 @@ fn ask_at(path: &PathBuf) -> String {
 
 #[test]
 fn a_passed_socket_takes_the_place_of_the_default() {
-    for strategy in concurrent_strategies().chain(["sequential"]) {
+    for strategy in all_strategies() {
         let path = fresh_path();
         let listener = UnixListener::bind(&path).unwrap();
         let mut command = by_hand(listener.try_clone().unwrap().into());
@@ -296,7 +316,7 @@ fn another_processs_sockets_are_left_alone() {
 
 #[test]
 fn systemd_passes_sockets_to_every_strategy() {
-    for strategy in concurrent_strategies().chain(["sequential"]) {
+    for strategy in all_strategies() {
         let (clients, admin) = (fresh_path(), fresh_path());
         let mut command = Command::new("systemd-socket-activate");
         command.args(["--fdname=clients:clients:admin", "-l", &free_address()]);

@@ -95,7 +95,9 @@ impl Snapshot {
         let Tally { accepted, closed, refused, .. } = self.tally;
         page.counter("fib_connections_accepted", "Connections that were taken on.", accepted)?;
         page.counter("fib_connections_closed", "Those of them that have ended.", closed)?;
-        let help = "Connections that were not served: busy, because there were --max-connections.";
+        let help = "Connections that were not served: busy, because there were --max-connections; \
+                    not-allowed, by --allow or --allow-user; proxy-header, because a proxy of \
+                    --trust-proxy did not say for whom it spoke.";
         let reasons = Rejection::ALL.map(|it| (it.reason(), refused[it as usize]));
         page.counters("fib_connections_refused", help, "reason", &reasons)?;
         page.gauge("fib_connections_open", "Connections now.", accepted.saturating_sub(closed))?;

@@ -23,6 +23,8 @@ pub(crate) struct Cell {
     pub(super) output: AtomicU64,
     /// Threads or processes that compute.
     pub(super) workers: AtomicU64,
+    /// From which port the server asks itself whether it serves; 0 while it does not.
+    pub(super) own_port: AtomicU64,
     /// Processes that were started in the place of others.
     pub(super) restarts: AtomicU64,
     pub(super) panics: AtomicU64,

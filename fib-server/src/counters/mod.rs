@@ -172,6 +172,17 @@ impl Counters {
         own.open.fetch_sub(1, SeqCst);
     }
 
+    /// Has all processes know from which port the server asks itself; 0 is from none.
+    pub(crate) fn set_own_port(&self, port: u16) {
+        self.own().own_port.store(port.into(), SeqCst);
+    }
+
+    /// From which port the server asks itself; 0 while it does not.
+    pub(crate) fn own_port(&self) -> u16 {
+        let port = self.all().iter().map(|cell| cell.own_port.load(SeqCst)).max();
+        port.and_then(|it| it.try_into().ok()).unwrap_or_default()
+    }
+
     /// Counts one more thread or process that computes, as long as the returned value lives.
     pub(crate) fn worker(&self) -> Worker<'_> {
         let own = self.own();

@@ -25,6 +25,7 @@ use crate::{
     context::Context,
     panics,
     session::{CHUNK_LEN, InputEnd, Session},
+    strategy::introduction,
     telemetry,
 };
 
@@ -114,6 +115,9 @@ async fn converse(
     mut stream: impl Stream,
     context: &Context,
 ) -> io::Result<()> {
+    if !introduction::hear(connection, &mut stream, context).await? {
+        return Ok(());
+    }
     let client = connection.client();
     loop {
         answer_all(connection, &mut stream, &client, context).await?;

@@ -5,6 +5,7 @@ mod blocking;
 mod conversation;
 mod coroutines;
 mod executor;
+mod introduction;
 #[cfg(target_os = "linux")]
 mod io_uring;
 mod prefork;

@@ -37,6 +37,7 @@ use socket2::Socket;
 use tracing::{Span, error};
 
 use crate::{
+    access::Standing,
     connection::Connection,
     context::Context,
     listener::{Acceptor, Listener},
@@ -140,7 +141,7 @@ impl Pool {
         // Until the task is there for whoever takes its name from the queue.
         let mut state = self.state();
         let id = state.next_id;
-        let place = match Place::new(self, &connection.socket, id) {
+        let place = match Place::new(self, &connection, id) {
             Ok(place) => Arc::new(place),
             Err(error) => return span.in_scope(|| telemetry::log_end(Err(error))),
         };
@@ -267,11 +268,17 @@ struct Place {
 }
 
 impl Place {
-    fn new(pool: &Arc<Pool>, socket: &Arc<Socket>, id: u64) -> io::Result<Self> {
+    fn new(pool: &Arc<Pool>, connection: &Connection, id: u64) -> io::Result<Self> {
+        let socket = &connection.socket;
         socket.set_nonblocking(false)?;
         socket.set_read_timeout(Some(LONGEST_STAY))?;
-        let ready = EventFlags::IN | EventFlags::ONESHOT;
-        epoll::add(&pool.epoll, socket, EventData::new_u64(id), ready)?;
+        let ready = match connection.standing {
+            // The time that it has for its header runs from now on.
+            Standing::Proxy => EventFlags::IN | EventFlags::OUT,
+            _ => EventFlags::IN,
+        };
+        let data = EventData::new_u64(id);
+        epoll::add(&pool.epoll, socket, data, ready | EventFlags::ONESHOT)?;
         Ok(Self { pool: Arc::clone(pool), socket: Arc::clone(socket), id })
     }
 

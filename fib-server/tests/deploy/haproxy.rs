@@ -19,13 +19,22 @@ use fib_client::{
 use rustix::process::Signal;
 
 use super::support::{Place, Port, Program, get, read_with, tool};
-use crate::support::{Server, wait_until};
+use crate::support::{Client, Server, wait_until};
 
 /// The last number of the servers' addresses.
 const HOSTS: [u8; 3] = [11, 12, 13];
 
 /// Short requests and some that are computed.
-const FLAGS: [&str; 4] = ["--algorithm", "recursive", "--drain-delay", DRAIN_DELAY];
+const FLAGS: [&str; 8] = [
+    "--algorithm",
+    "recursive",
+    "--drain-delay",
+    DRAIN_DELAY,
+    "--allow",
+    "127.0.0.1",
+    "--trust-proxy",
+    "127.0.0.1",
+];
 
 /// What `haproxy.cfg` demands.
 const DRAIN_DELAY: &str = "5s";
@@ -128,6 +137,22 @@ fn a_client_may_close_its_half() {
     assert_eq!(answers, "832040\n1\n");
 }
 
+/// In both versions of the protocol.
+#[test]
+fn clients_are_known_by_their_own_address() {
+    for introduction in ["send-proxy-v2", "send-proxy"] {
+        let Some(cluster) = Cluster::start_with(introduction) else { return };
+        let proxy = cluster.address().parse().unwrap();
+        let connect = |last| Client::connect_from([127, 0, 0, last].into(), proxy);
+        assert_eq!(connect(1).ask("30"), "832040");
+        let mut stranger = connect(5);
+        stranger.send_in_vain(b"30\n");
+        assert_eq!(stranger.rest_or_reset(), "", "{introduction}");
+        let refused = |it: &Server| it.times_logged(r#""peer":"127.0.0.5:"#) > 0;
+        wait_until("it is logged", || cluster.servers.values().any(refused));
+    }
+}
+
 /// Asks over one connection for as long as it lasts; how many answers there were.
 fn stay(address: &str, stop: &AtomicBool, repeats: &AtomicU64) -> u64 {
     let open = || Connection::open(&address.parse().unwrap(), Options::default()).unwrap();
@@ -173,6 +198,11 @@ struct Cluster {
 impl Cluster {
     /// Waits until the proxy has found all servers ready. `None` without a proxy, said aloud.
     fn start() -> Option<Self> {
+        Self::start_with("send-proxy-v2")
+    }
+
+    /// The same, with this word for how the servers are told of clients.
+    fn start_with(introduction: &str) -> Option<Self> {
         let haproxy = tool("haproxy", "apt-get install haproxy")?;
         let place = Place::new();
         let servers = HOSTS.map(|host| (host, place.server(host, &FLAGS))).into();
@@ -180,6 +210,7 @@ impl Cluster {
         let configuration = read_with(
             "haproxy/haproxy.cfg",
             &[
+                ("default-server send-proxy-v2", &format!("default-server {introduction}")),
                 ("bind :25000", &format!("bind {}", server(1))),
                 ("/run/haproxy/fib.sock", &format!("ipv4@{}", place.address(1, Port::Statistics))),
                 ("port 9100", &format!("port {}", place.port(Port::Admin))),

@@ -4,6 +4,7 @@
 //! nothing was lost sight of. Its fast form runs with all tests; with `FIB_LONG=1`, as `cargo xtask
 //! soak` has it, it makes as many attempts as the promise is about.
 
+mod access;
 mod admin;
 mod drain;
 mod input;

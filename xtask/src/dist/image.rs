@@ -113,8 +113,8 @@ mod tests {
         assert_eq!(image.health_check, ["/fib-client", "get", "1"]);
         assert_eq!((image.user.as_str(), image.stop_signal.as_str()), ("65534:65534", "SIGTERM"));
         assert_eq!(image.ports, [25_000, 9_100]);
-        let addresses: Vec<_> = image.environment.values().map(String::as_str).collect();
-        assert_eq!(addresses, ["0.0.0.0:9100", "0.0.0.0:25000"]);
+        let variables: Vec<_> = image.environment.values().map(String::as_str).collect();
+        assert_eq!(variables, ["0.0.0.0:9100", "any", "0.0.0.0:25000"]);
         assert!(image.copies[0].contains(&"target/image/arm64/fib-server".to_owned()));
     }
 
