@@ -156,7 +156,7 @@ fn who_sends_a_line_without_an_end_is_told_so(way: Way) {
 fn nobody_writes_into_the_log() {
     let mut choices = choices();
     let mut command = Command::new(env!("CARGO_BIN_EXE_fib-server"));
-    command.args(["--listen", "127.0.0.1:0"]).env("RUST_LOG", "trace");
+    command.args(["--listen", "127.0.0.1:0", "--max-n", "93"]).env("RUST_LOG", "trace");
     let server = Server::spawn(command);
     let marker = "x".repeat(33);
     for _ in 0..attempts(100, 10_000) {
