@@ -90,6 +90,11 @@ impl ConfigFile {
         Ok(Self { path: path.to_owned(), entries: entries.collect::<Result<_, _>>()? })
     }
 
+    /// What could be typed instead of the file.
+    pub fn arguments(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().flat_map(|entry| &entry.arguments).map(String::as_str)
+    }
+
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
     }
@@ -179,6 +184,8 @@ pub(crate) fn one_line(error: &clap::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn parse(text: &str) -> Result<ConfigFile, String> {
@@ -190,7 +197,7 @@ mod tests {
         let text = "# first\nmax-n = 1_000\nidle-timeout = \"5m\"\n\
                     listen = [\"127.0.0.1:1\", \"unix:/tmp/a b\"]\nstrategy = 'prefork'\n";
         let file = parse(text).unwrap();
-        let arguments: Vec<_> = file.entries().iter().flat_map(|it| &it.arguments).collect();
+        let arguments: Vec<_> = file.arguments().collect();
         let expected = [
             "--max-n=1000",
             "--idle-timeout=5m",
@@ -231,6 +238,65 @@ mod tests {
             assert_eq!(error.lines().count(), 1, "{error}");
         }
     }
+
+    /// It is refused with a line that there is, or can be obeyed: as the fuzz target holds it to.
+    fn check_any(text: &str) {
+        match ConfigFile::parse(Path::new("fib.toml"), text) {
+            Ok(file) => {
+                let arguments = [flags().get_name()].map(str::to_owned).into_iter();
+                let arguments = arguments.chain(file.arguments().map(str::to_owned));
+                flags().try_get_matches_from(arguments).unwrap();
+            }
+            Err(ConfigFileError::Line { line, .. }) => {
+                assert!((1..=text.split('\n').count()).contains(&line), "{text:?}: {line}");
+            }
+            Err(error) => panic!("nothing is read: {error}"),
+        }
+    }
+
+    #[test]
+    fn the_fuzzing_corpus_is_refused_or_obeyed() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/config_file");
+        let files: Vec<_> = fs::read_dir(corpus).unwrap().map(|it| it.unwrap().path()).collect();
+        assert!(!files.is_empty(), "the corpus is committed");
+        for file in files {
+            check_any(&String::from_utf8_lossy(&fs::read(file).unwrap()));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_stands_there_is_refused_or_obeyed(
+            pieces in prop::collection::vec(prop::sample::select(PIECES.as_slice()), 0..12),
+        ) {
+            check_any(&pieces.concat());
+        }
+    }
+
+    const PIECES: [&str; 22] = [
+        "max-n",
+        "idle-timeout",
+        "listen",
+        "strategy",
+        "cores",
+        "max-m",
+        " = ",
+        "=",
+        ".",
+        "\n",
+        "\r\n",
+        "1",
+        "-1",
+        "0x1f",
+        "\"5m\"",
+        "'prefork'",
+        "true",
+        "[",
+        "]",
+        "{",
+        "\"127.0.0.1:0\"",
+        "# ü",
+    ];
 
     /// It names no key that there is not, and shows no default that is none.
     #[test]
