@@ -1,6 +1,10 @@
 //! The flags as they are typed. Their doc comments are the help.
 
-use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{
+    num::{NonZeroU64, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{
     Parser,
@@ -101,6 +105,11 @@ pub struct Cli {
     /// How many clients are served at once; the next one gets `ERR busy`
     #[arg(long, env = "FIB_MAX_CONNECTIONS", value_name = "N", default_value_t = 10_000)]
     pub max_connections: usize,
+
+    /// How many clients of one IPv4 address, or of one /64 network of IPv6, are served at once; the
+    /// next one gets `ERR busy` [default: no limit]
+    #[arg(long, env = "FIB_MAX_PER_ADDRESS", value_name = "N")]
+    pub max_per_address: Option<NonZeroU64>,
 
     /// How many requests are computed, or wait for it, at once; the next one gets `ERR busy`
     #[arg(long, env = "FIB_MAX_IN_FLIGHT", value_name = "N", default_value_t = 10_000)]

@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     mem,
     net::Shutdown,
+    num::NonZeroU64,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, Instant},
 };
@@ -18,7 +19,7 @@ use tracing::{debug, warn};
 
 use crate::{
     access::Standing,
-    counters::Counters,
+    counters::{Counters, Origin},
     farewell::{Farewells, Leaving},
     peer::Peer,
     progress::{Progress, Verdict},
@@ -48,6 +49,8 @@ pub struct Connection {
     /// Whether a proxy is yet to say who the client is.
     pub(crate) standing: Standing,
     id: u64,
+    /// Its place among those from its address, if they are limited.
+    place: Option<usize>,
     connections: Arc<Connections>,
 }
 
@@ -104,6 +107,18 @@ impl Connection {
 }
 
 impl Connection {
+    /// Counts it for the address that it comes from, once; whether there may be one more from
+    /// there. If not, its client is told so, and it is to end.
+    pub(crate) fn count_for(&mut self, peer: Peer) -> bool {
+        let Some(max) = self.connections.limits().max_per_address else { return true };
+        let Some(origin) = Origin::new(peer) else { return true };
+        self.place = self.connections.counters.open_from(origin, max.get());
+        if self.place.is_none() {
+            self.connections.refuse(&self.socket, peer, Rejection::BusyForAddress);
+        }
+        self.place.is_some()
+    }
+
     /// Takes note that the kernel has given it up, because its client took nothing for too long.
     pub(crate) fn count_given_up(&self) {
         // Unless it was given up twice.
@@ -134,6 +149,9 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.connections.counters.count(self.id, self.session.final_counts());
         self.release_output();
+        if let Some(place) = self.place {
+            self.connections.counters.close_from(place);
+        }
         self.connections.close(self.id);
     }
 }
@@ -143,6 +161,8 @@ impl Drop for Connection {
 pub struct ConnectionLimits {
     /// How many there may be.
     pub max_connections: usize,
+    /// How many of them from one address, if that is limited.
+    pub max_per_address: Option<NonZeroU64>,
     /// How many bytes of large answers all of them may be owed.
     pub max_output: u64,
     /// How long they may keep the server waiting.
@@ -152,7 +172,8 @@ pub struct ConnectionLimits {
 impl ConnectionLimits {
     /// For so many clients that may take what they want.
     pub(crate) fn none(max_connections: usize) -> Self {
-        Self { max_connections, max_output: u64::MAX, timeouts: Timeouts::default() }
+        let (max_per_address, timeouts) = (None, Timeouts::default());
+        Self { max_connections, max_per_address, max_output: u64::MAX, timeouts }
     }
 }
 
@@ -227,12 +248,15 @@ impl Connections {
             let _ = socket.set_tcp_user_timeout(Some(limit));
         }
         let socket = Arc::new(socket);
-        if let Some(id) = self.open(&socket, &session, &limits) {
-            let connections = Arc::clone(self);
-            return Some(Connection { socket, session, peer, standing, id, connections });
-        }
-        self.refuse(&socket, peer, Rejection::Busy);
-        None
+        let Some(id) = self.open(&socket, &session, &limits) else {
+            self.refuse(&socket, peer, Rejection::Busy);
+            return None;
+        };
+        let (place, connections) = (None, Arc::clone(self));
+        let mut connection = Connection { socket, session, peer, standing, id, place, connections };
+        // For whom a proxy speaks is not known yet.
+        let has_room = standing == Standing::Proxy || connection.count_for(peer);
+        has_room.then_some(connection)
     }
 
     /// Does not serve a client: says why, if it is to know, without ever waiting for it.

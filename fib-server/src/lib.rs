@@ -80,15 +80,17 @@ fn serve(mut config: Config) -> Result<()> {
         cores::limit_to(cores)?;
     }
     let others = config.compute.descriptors() + admin::DESCRIPTORS + farewell::AT_ONCE;
-    connection::reserve_descriptors(config.settings.limits.max_connections, others)?;
+    let max_connections = config.settings.limits.max_connections;
+    connection::reserve_descriptors(max_connections, others)?;
     let entrances = Entrances::open(&config)?;
     let identity = Identity::new(&config);
     let has_children = config.has_children();
     let counters = match config.strategy.processes() {
-        None => Counters::alone(),
+        None => Counters::alone(max_connections),
         Some(processes) => {
             config.compute = config.compute.by_nobody();
-            Counters::shared(processes.get()).context("sharing memory with children")?
+            let counters = Counters::shared(processes.get(), max_connections);
+            counters.context("sharing memory with children")?
         }
     };
     let context = new_context(&config, config.compute, counters)?;
@@ -130,8 +132,9 @@ fn serve_as_child(config: &Config) -> Result<()> {
     let server = child::begin()?;
     let (process, inherited) = inheritance::receive(&server).context("receiving what is shared")?;
     let mut inherited = inherited.into_iter();
-    let memory = inherited.next().context("receiving the counters")?;
-    let counters = Counters::inherited(memory, process).context("sharing the counters")?;
+    let mut memory = || inherited.next().context("receiving the counters");
+    let counters =
+        Counters::inherited([memory()?, memory()?], process).context("sharing the counters")?;
     let listeners = inherited.map(Listener::inherited).collect::<Result<_>>()?;
     let compute = config.compute.shared_by(counters.processes());
     let context = new_context(config, compute, counters)?;

@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_counted_and_goes_no_further() {
-        let counters = Counters::alone();
+        let counters = Counters::alone(1);
         assert_eq!(contain(&counters, || 7), Some(7));
         assert_eq!(contain::<()>(&counters, || panic!("a test's own")), None);
         assert_eq!(counters.tally().panics, 1);
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_coroutine_that_panics_is_over() {
-        let counters = Counters::alone();
+        let counters = Counters::alone(1);
         let coroutine = contain_coroutine(&counters, async {
             future::ready(()).await;
             panic!("a test's own")

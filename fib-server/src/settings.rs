@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The flags that [`Settings`] are made of. All others are for the life of the process.
-pub(crate) const CHANGEABLE: [&str; 14] = [
+pub(crate) const CHANGEABLE: [&str; 15] = [
     "allow",
     "allow-user",
     "deadline",
@@ -34,6 +34,7 @@ pub(crate) const CHANGEABLE: [&str; 14] = [
     "max-line",
     "max-n",
     "max-output",
+    "max-per-address",
     "trust-proxy",
     "write-timeout",
 ];
@@ -79,6 +80,7 @@ impl Settings {
             protocol: Limits { dialect: cli.dialect, max_line: cli.max_line, max_n },
             limits: ConnectionLimits {
                 max_connections: cli.max_connections,
+                max_per_address: cli.max_per_address,
                 max_output: cli.max_output,
                 timeouts: Timeouts {
                     idle: none_if_zero(cli.idle_timeout),

@@ -7,6 +7,7 @@
 mod cell;
 mod histogram;
 mod job;
+mod origins;
 
 use std::{
     array, hint, io,
@@ -17,11 +18,10 @@ use std::{
     },
 };
 
-pub(crate) use self::cell::Cell;
+use self::origins::Origins;
+pub(crate) use self::{cell::Cell, origins::Origin};
 pub use self::{histogram::Times, job::JobCounts};
-use crate::{
-    progress::Verdict, rejection::Rejection, session::RequestCounts, sys::shared::SharedCells,
-};
+use crate::{progress::Verdict, rejection::Rejection, session::RequestCounts, sys::shared::Shared};
 
 /// What happened so far. A connection's requests are counted before their answers are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub struct Tally {
 #[derive(Debug)]
 pub struct Counters {
     cells: Cells,
+    /// From where connections come.
+    origins: Origins,
     /// Which of the cells is this process's.
     own: usize,
 }
@@ -60,7 +62,7 @@ pub struct Counters {
 #[derive(Debug)]
 enum Cells {
     Alone(Box<Cell>),
-    Shared(SharedCells),
+    Shared(Shared<Cell>),
 }
 
 /// Whoever computes, as long as this lives.
@@ -74,32 +76,36 @@ impl Drop for Worker<'_> {
 }
 
 impl Counters {
-    /// For a process that serves alone.
+    /// For a process that serves alone, and about so many connections.
     #[must_use]
-    pub fn alone() -> Self {
-        Self { cells: Cells::Alone(Box::default()), own: 0 }
+    pub fn alone(connections: usize) -> Self {
+        let origins = Origins::alone(connections);
+        Self { cells: Cells::Alone(Box::default()), origins, own: 0 }
     }
 
-    /// For so many processes that this one will start.
-    pub(crate) fn shared(processes: usize) -> io::Result<Self> {
-        Ok(Self { cells: Cells::Shared(SharedCells::new(processes)?), own: 0 })
+    /// For so many processes that this one will start, and about so many connections.
+    pub(crate) fn shared(processes: usize, connections: usize) -> io::Result<Self> {
+        let origins = Origins::shared(processes, connections)?;
+        Ok(Self { cells: Cells::Shared(Shared::new(processes)?), origins, own: 0 })
     }
 
     /// Those that another process has made, in one of the processes that it has started.
-    pub(crate) fn inherited(memory: OwnedFd, process: usize) -> io::Result<Self> {
-        let cells = SharedCells::map(memory)?;
+    pub(crate) fn inherited(memory: [OwnedFd; 2], process: usize) -> io::Result<Self> {
+        let [cells, origins] = memory;
+        let cells = Shared::<Cell>::map(cells)?;
         if process < cells.len() {
-            Ok(Self { cells: Cells::Shared(cells), own: process })
+            let origins = Origins::inherited(origins, cells.len(), process)?;
+            Ok(Self { cells: Cells::Shared(cells), origins, own: process })
         } else {
             Err(io::ErrorKind::InvalidInput.into())
         }
     }
 
     /// The memory, to be handed to other processes, if they can share it.
-    pub(crate) fn memory(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn memory(&self) -> Option<[BorrowedFd<'_>; 2]> {
         match &self.cells {
             Cells::Alone(_) => None,
-            Cells::Shared(cells) => Some(cells.memory()),
+            Cells::Shared(cells) => Some([cells.memory(), self.origins.memory()?]),
         }
     }
 
@@ -165,6 +171,16 @@ impl Counters {
         self.own().timed_out[verdict as usize].fetch_add(1, Relaxed);
     }
 
+    /// Takes one of `max` places for a connection from there, if any is left.
+    pub(crate) fn open_from(&self, origin: Origin, max: u64) -> Option<usize> {
+        self.origins.claim(origin, max)
+    }
+
+    /// Gives that place back.
+    pub(crate) fn close_from(&self, place: usize) {
+        self.origins.release(place);
+    }
+
     /// Gives a connection's place back.
     pub(crate) fn close(&self) {
         let own = self.own();
@@ -213,6 +229,7 @@ impl Counters {
         cell.workers.store(0, Relaxed);
         cell.output.store(0, SeqCst);
         cell.open.store(0, SeqCst);
+        self.origins.end(process);
     }
 
     /// The sum over all processes.
@@ -278,8 +295,8 @@ mod tests {
 
     /// As two processes have them, in one.
     fn two() -> [Counters; 2] {
-        let first = Counters::shared(2).unwrap();
-        let memory = first.memory().unwrap().try_clone_to_owned().unwrap();
+        let first = Counters::shared(2, 10).unwrap();
+        let memory = first.memory().unwrap().map(|it| it.try_clone_to_owned().unwrap());
         let second = Counters::inherited(memory, 1).unwrap();
         [first, second]
     }
@@ -326,7 +343,7 @@ mod tests {
 
     #[test]
     fn the_memory_of_another_count_of_processes_is_refused() {
-        let memory = || two()[0].memory().unwrap().try_clone_to_owned().unwrap();
+        let memory = || two()[0].memory().unwrap().map(|it| it.try_clone_to_owned().unwrap());
         assert!(Counters::inherited(memory(), 1).is_ok());
         assert!(Counters::inherited(memory(), 2).is_err());
     }

@@ -65,7 +65,8 @@ fn take(header: Header, connection: &mut Connection, context: &Context) -> bool 
     if !is_allowed {
         context.connections().refuse(&connection.socket, connection.peer, Rejection::NotAllowed);
     }
-    is_allowed
+    // A proxy that speaks for itself is no client.
+    is_allowed && (client.is_none() || connection.count_for(connection.peer))
 }
 
 /// Serves nobody, because nobody has been introduced.

@@ -124,7 +124,7 @@ impl<'a> Parent<'a> {
         let child = Child::start(Role::Prefork, &settings.typed)?;
         let counters = self.context.counters().memory();
         let descriptors: Vec<_> =
-            counters.into_iter().chain(self.listeners.iter().map(AsFd::as_fd)).collect();
+            counters.into_iter().flatten().chain(self.listeners.iter().map(AsFd::as_fd)).collect();
         inheritance::send(child.socket(), process, &descriptors)?;
         Ok(Running { child, since: Instant::now(), settings })
     }

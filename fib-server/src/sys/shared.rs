@@ -1,9 +1,25 @@
-//! Memory that several processes share, for their counters.
+//! Memory that several processes share, for what they count.
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use self::nowhere::SharedCells;
+pub(crate) use self::nowhere::Shared;
 #[cfg(target_os = "linux")]
-pub(crate) use self::sealed::SharedCells;
+pub(crate) use self::sealed::Shared;
+
+use std::sync::atomic::AtomicU64;
+
+use crate::counters::Cell;
+
+/// What processes can count in together.
+///
+/// # Safety
+///
+/// It consists of atomic integers, and is aligned to no more than a page.
+pub(crate) unsafe trait Countable {}
+
+// SAFETY: it is one.
+unsafe impl Countable for AtomicU64 {}
+// SAFETY: all its fields are, or structures of them, and it is aligned to a line of the cache.
+unsafe impl Countable for Cell {}
 
 #[cfg(target_os = "linux")]
 mod sealed {
@@ -22,21 +38,21 @@ mod sealed {
         mm::{MapFlags, ProtFlags, mmap, munmap},
     };
 
-    use crate::counters::Cell;
+    use crate::sys::shared::Countable;
 
-    /// Cells of counters in memory that several processes share.
+    /// Counters in memory that several processes share.
     #[derive(Debug)]
-    pub(crate) struct SharedCells {
+    pub(crate) struct Shared<T> {
         memory: OwnedFd,
-        start: NonNull<Cell>,
+        start: NonNull<T>,
         len: usize,
     }
 
-    impl SharedCells {
+    impl<T: Countable> Shared<T> {
         /// So many new ones.
         pub(crate) fn new(len: usize) -> io::Result<Self> {
             let memory = memfd_create("counters", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-            ftruncate(&memory, (len * size_of::<Cell>()) as u64)?;
+            ftruncate(&memory, (len * size_of::<T>()) as u64)?;
             fcntl_add_seals(&memory, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
             Self::map(memory)
         }
@@ -45,7 +61,7 @@ mod sealed {
         pub(crate) fn map(memory: OwnedFd) -> io::Result<Self> {
             let bytes = usize::try_from(fstat(&memory)?.st_size).unwrap_or_default();
             let is_sealed = fcntl_get_seals(&memory)?.contains(SealFlags::SHRINK);
-            if !is_sealed || bytes == 0 || bytes % size_of::<Cell>() != 0 {
+            if !is_sealed || bytes == 0 || bytes % size_of::<T>() != 0 {
                 return Err(io::ErrorKind::InvalidInput.into());
             }
             let rights = ProtFlags::READ | ProtFlags::WRITE;
@@ -53,7 +69,7 @@ mod sealed {
             let start =
                 unsafe { mmap(ptr::null_mut(), bytes, rights, MapFlags::SHARED, &memory, 0) }?;
             let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-            Ok(Self { memory, start, len: bytes / size_of::<Cell>() })
+            Ok(Self { memory, start, len: bytes / size_of::<T>() })
         }
 
         /// The memory, for other processes.
@@ -61,54 +77,54 @@ mod sealed {
             self.memory.as_fd()
         }
 
-        /// How many cells there are.
+        /// How many there are.
         pub(crate) const fn len(&self) -> usize {
             self.len
         }
     }
 
-    impl Deref for SharedCells {
-        type Target = [Cell];
+    impl<T: Countable> Deref for Shared<T> {
+        type Target = [T];
 
-        fn deref(&self) -> &[Cell] {
-            // SAFETY: `map` has mapped so many cells there, on a page and so aligned, until the
-            // drop. The memory is sealed, so nobody can take it away. Any bytes are a cell: it
+        fn deref(&self) -> &[T] {
+            // SAFETY: `map` has mapped so many there, on a page and so aligned, until the drop. The
+            // memory is sealed, so nobody can take it away. Any bytes are a `Countable`: it
             // consists of atomic integers, and other processes write to it through those alone.
             unsafe { slice::from_raw_parts(self.start.as_ptr(), self.len) }
         }
     }
 
-    impl Drop for SharedCells {
+    impl<T> Drop for Shared<T> {
         fn drop(&mut self) {
             // SAFETY: it is what `map` has mapped, and all references to it have ended with `self`.
             // It cannot fail.
-            let _ = unsafe { munmap(self.start.as_ptr().cast(), self.len * size_of::<Cell>()) };
+            let _ = unsafe { munmap(self.start.as_ptr().cast(), self.len * size_of::<T>()) };
         }
     }
 
     // SAFETY: it is the only owner of the mapping, and gives out nothing but shared references to
-    // cells, which are made of atomic integers.
-    unsafe impl Send for SharedCells {}
+    // what is made of atomic integers.
+    unsafe impl<T: Countable> Send for Shared<T> {}
     // SAFETY: as above.
-    unsafe impl Sync for SharedCells {}
+    unsafe impl<T: Countable> Sync for Shared<T> {}
 }
 
 /// Other systems have no memory without a name that nobody could take away.
 #[cfg(not(target_os = "linux"))]
 mod nowhere {
     use std::{
+        convert::Infallible,
         io,
+        marker::PhantomData,
         ops::Deref,
         os::fd::{BorrowedFd, OwnedFd},
     };
 
-    use crate::counters::Cell;
-
     /// There are none.
     #[derive(Debug)]
-    pub(crate) enum SharedCells {}
+    pub(crate) struct Shared<T>(Infallible, PhantomData<T>);
 
-    impl SharedCells {
+    impl<T> Shared<T> {
         pub(crate) fn new(_len: usize) -> io::Result<Self> {
             Err(io::ErrorKind::Unsupported.into())
         }
@@ -118,19 +134,19 @@ mod nowhere {
         }
 
         pub(crate) fn memory(&self) -> BorrowedFd<'_> {
-            match *self {}
+            match self.0 {}
         }
 
         pub(crate) const fn len(&self) -> usize {
-            match *self {}
+            match self.0 {}
         }
     }
 
-    impl Deref for SharedCells {
-        type Target = [Cell];
+    impl<T> Deref for Shared<T> {
+        type Target = [T];
 
-        fn deref(&self) -> &[Cell] {
-            match *self {}
+        fn deref(&self) -> &[T] {
+            match self.0 {}
         }
     }
 }

@@ -20,12 +20,17 @@ const PLACES: usize = 3;
 /// How many descriptors a process may have, where that is limited.
 const DESCRIPTORS: usize = 64;
 
+/// How much may be kept of the addresses that somebody came from: a table for each process, seen by
+/// all of them; and as much for allocators.
+const MEMORY_OF_ADDRESSES: u64 = 2 << 20;
+
 /// How many hundredths of a second of CPU it may take in a second in which it has nothing to do.
 const IDLE_TICKS: u64 = 5;
 
 for_each_way! {{
     no_client_of_a_flood_is_lost,
     one_too_many_is_told_so,
+    one_address_cannot_take_all_places,
     who_finds_no_descriptor_is_told_so,
     accepting_survives_errors,
 }}
@@ -78,6 +83,40 @@ fn one_too_many_is_told_so(way: Way) {
     subject.watched.wait_until_it_is("fib_connections_open", PLACES - 1);
     is_served(&mut subject.server().connect());
     drop(inside);
+    subject.finish();
+}
+
+/// Whoever comes from elsewhere is served, whatever the first address does; and the memory that it
+/// takes to know does not grow with the addresses.
+fn one_address_cannot_take_all_places(way: Way) {
+    if way.strategy == "sequential" {
+        return; // whoever is one too many waits for a turn
+    }
+    let subject = Subject::start(way, &["--max-per-address", &PLACES.to_string()]);
+    let server = subject.server();
+    let greedy = Ipv4Addr::new(127, 0, 0, 2);
+    let mut elsewhere = (Ipv4Addr::new(127, 1, 0, 0).to_bits()..).map(Ipv4Addr::from_bits);
+    let mut inside: Vec<_> = (0..PLACES).map(|_| server.connect_from(greedy)).collect();
+    inside.iter_mut().for_each(is_served);
+    let told = "ERR busy 3 clients of your address are connected; --max-per-address limits them";
+    let tries = attempts(30, 1_000);
+    for honest in elsewhere.by_ref().take(tries) {
+        assert_eq!(server.connect_from(greedy).rest(), format!("{told}\n"));
+        is_served(&mut server.connect_from(honest));
+    }
+    assert_eq!(refused(&subject, "address"), tries as u64);
+    inside.iter_mut().for_each(is_served);
+    drop(inside);
+    subject.watched.wait_until_it_is("fib_connections_open", 0);
+    is_served(&mut server.connect_from(greedy));
+    let memory = || subject.watched.metrics().count("process_resident_memory_bytes");
+    let before = memory();
+    for address in elsewhere.take(attempts(100, 100_000)) {
+        is_served(&mut server.connect_from(address));
+    }
+    let after = memory();
+    tell(way, &format!("{} KiB more", after.saturating_sub(before) / 1024));
+    assert!(after <= before + MEMORY_OF_ADDRESSES, "{before} bytes before, {after} after");
     subject.finish();
 }
 

@@ -277,7 +277,7 @@ mod tests {
     }
 
     fn counters() -> Arc<Counters> {
-        Arc::new(Counters::alone())
+        Arc::new(Counters::alone(1))
     }
 
     fn outcome_of(processes: &Processes, n: u64) -> Outcome {

@@ -33,7 +33,7 @@ pub(crate) fn serve(algorithm: Algorithm) -> Result<()> {
         algorithm,
         schedule: Schedule::default(),
     };
-    let counters = Arc::new(Counters::alone());
+    let counters = Arc::new(Counters::alone(1));
     let compute = Compute::new(options, &Typed::default(), Arc::clone(&counters))?;
     // The server is its only client, has looked at what it asks, and reads when it wants.
     let settings = Settings::unlimited(Limits { max_n: u64::MAX, ..Limits::default() }, 1);
