@@ -23,6 +23,7 @@ mod prefork;
 mod processes;
 #[cfg(target_os = "linux")]
 mod promises;
+mod proxy_header;
 mod real_clients;
 mod reload;
 mod session;

@@ -96,7 +96,7 @@ impl Snapshot {
         page.counter("fib_connections_accepted", "Connections that were taken on.", accepted)?;
         page.counter("fib_connections_closed", "Those of them that have ended.", closed)?;
         let help = "Connections that were not served: busy, because there were --max-connections; \
-                    not-allowed, by --allow or --allow-user; proxy-header, because a proxy of \
+                    descriptors, because it may open no more files; not-allowed, by --allow or --allow-user; proxy-header, because a proxy of \
                     --trust-proxy did not say for whom it spoke.";
         let reasons = Rejection::ALL.map(|it| (it.reason(), refused[it as usize]));
         page.counters("fib_connections_refused", help, "reason", &reasons)?;

@@ -15,8 +15,9 @@ use std::{
 use rustix::process::geteuid;
 
 use super::{Subject, ask_if_any, attempts, choices};
-use crate::support::{
-    Client, Server, Way, all_strategies, for_each_way, is_available, skip, wait_until,
+use crate::{
+    proxy_header::check,
+    support::{Client, Server, Way, all_strategies, for_each_way, is_available, skip, wait_until},
 };
 
 for_each_way! {{
@@ -204,6 +205,14 @@ fn await_headers(way: Way) {
     assert!(began.elapsed() >= Duration::from_secs(3));
     assert_eq!(refused(&subject, "proxy-header"), count);
     subject.finish();
+}
+
+#[test]
+fn a_header_is_found_where_it_ends() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/proxy_header");
+    let files = fs::read_dir(corpus).unwrap().map(|it| fs::read(it.unwrap().path()).unwrap());
+    let checked = files.map(|bytes| check(&bytes)).count();
+    assert!(checked > 0, "the corpus is committed");
 }
 
 #[test]
