@@ -4,7 +4,7 @@
 //! All but the models need a nightly Rust with parts that are not everywhere. What is missing is
 //! said aloud, with what gets it, and the rest runs.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use anyhow::Result;
 use xshell::{Shell, cmd};
@@ -34,8 +34,8 @@ pub(crate) fn check_models(sh: &Shell) -> Result<()> {
     Ok(cmd!(sh, "cargo test --package fib-server --features model --lib models::").run()?)
 }
 
-/// Shows that the fuzz target builds, and lets it run for a moment. Its corpus is replayed by the
-/// ordinary tests, so nothing is required for this.
+/// Shows that the fuzz targets build, and lets each run for a moment. Their corpora are replayed by
+/// the ordinary tests, so nothing is required for this.
 pub(crate) fn smoke_fuzz(sh: &Shell) -> Result<()> {
     fuzz(sh, "-runs=10000")
 }
@@ -86,9 +86,13 @@ fn fuzz(sh: &Shell, until: &str) -> Result<()> {
         say_missing("the fuzzer", get);
         return Ok(());
     }
-    let found = workspace().join("target/fuzz/decode");
-    fs::create_dir_all(&found)?;
-    Ok(cmd!(sh, "cargo +nightly fuzz run decode {found} fuzz/corpus/decode -- {until}").run()?)
+    for target in sh.read_dir("fuzz/corpus")? {
+        let name = target.file_name().unwrap_or_default();
+        let found = workspace().join("target/fuzz").join(name);
+        sh.create_dir(&found)?;
+        cmd!(sh, "cargo +nightly fuzz run {name} {found} {target} -- {until}").run()?;
+    }
+    Ok(())
 }
 
 fn say_missing(what: &str, get: &str) {
