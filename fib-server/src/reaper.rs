@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::Socket;
 
 use crate::{
@@ -152,6 +153,10 @@ pub(crate) fn reap<'a>(
     for it in all.filter(|it| it.progress.verdict().is_none()) {
         let (waits, time) = it.sight.look(it.progress, now);
         if let Some(verdict) = timeouts.verdict(waits, time) {
+            if verdict == Verdict::Idle && has_input(&it.socket) {
+                // It is the server that has not come to it: the client has asked.
+                continue;
+            }
             it.end(verdict);
             verdicts.push(verdict);
         } else if waits == Waits::ForRoom && time >= PATIENCE_WITHOUT_ROOM {
@@ -169,9 +174,18 @@ pub(crate) fn reap<'a>(
     verdicts
 }
 
+/// Whether something has come that nobody has read yet.
+fn has_input(socket: &Socket) -> bool {
+    let mut events = [PollFd::new(socket, PollFlags::IN)];
+    poll(&mut events, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::{io::Read, os::unix::net::UnixStream};
+    use std::{
+        io::{Read, Write},
+        os::unix::net::UnixStream,
+    };
 
     use super::*;
 
@@ -182,6 +196,7 @@ mod tests {
     struct Clients {
         watched: Vec<(Arc<Socket>, Progress, Sight)>,
         peers: Vec<UnixStream>,
+        timeouts: Timeouts,
         begin: Instant,
     }
 
@@ -192,7 +207,12 @@ mod tests {
             let (peers, sockets): (Vec<_>, Vec<_>) = pairs.unzip();
             let watch =
                 |it: UnixStream| (Arc::new(it.into()), Progress::default(), Sight::new(begin));
-            Self { watched: sockets.into_iter().map(watch).collect(), peers, begin }
+            Self {
+                watched: sockets.into_iter().map(watch).collect(),
+                peers,
+                timeouts: TIMEOUTS,
+                begin,
+            }
         }
 
         fn note(&self, at: usize, waits: Waits, turn: u64) {
@@ -205,7 +225,7 @@ mod tests {
                 progress,
                 sight,
             });
-            reap(all, &TIMEOUTS, too_much, self.begin + after)
+            reap(all, &self.timeouts, too_much, self.begin + after)
         }
 
         fn is_cut_off(&mut self, at: usize) -> bool {
@@ -237,6 +257,19 @@ mod tests {
         }
         assert_eq!(some.reap(SECOND, 0), []);
         assert_eq!(some.reap(1_000_000 * SECOND, 0), []);
+    }
+
+    #[test]
+    fn who_has_asked_is_not_idle() {
+        let mut two = Clients::new(2);
+        two.timeouts.idle = Some(SECOND);
+        for at in [0, 1] {
+            two.note(at, Waits::ForRequest, 1);
+        }
+        assert_eq!(two.reap(SECOND, 0), []);
+        two.peers[1].write_all(b"30\n").unwrap();
+        assert_eq!(two.reap(2 * SECOND, 0), [Verdict::Idle]);
+        assert_eq!(two.watched[1].1.verdict(), None, "the server is just busy");
     }
 
     #[test]
