@@ -33,6 +33,11 @@ use crate::{
 /// Descriptors that are no client's: listeners, logs, wake-ups, a runtime's own.
 const OWN_DESCRIPTORS: u64 = 64;
 
+/// How much of a connection's output the kernel takes; it counts twice as much, for its own needs.
+/// Left to itself it takes megabytes, asks for more when a third of them is gone, and a client that
+/// reads slowly looks like one that does not read.
+const KERNEL_OUTPUT: usize = 128 * 1024;
+
 /// How much output a connection may have that does not count for `--max-output`: for short answers
 /// it makes no difference, and the count is one that all threads share.
 const FREE_OUTPUT: u64 = 16 * 1024;
@@ -195,6 +200,8 @@ struct Registry {
     open: HashMap<u64, Open>,
     next_id: u64,
     draining: bool,
+    /// Somebody sleeps until there is a client.
+    is_awaited: bool,
     has_ended: bool,
 }
 
@@ -239,16 +246,12 @@ impl Connections {
         socket: Socket,
         peer: Peer,
         standing: Standing,
-        session: Session,
+        mut session: Session,
     ) -> Option<Connection> {
         let limits = self.limits();
-        if let Some(limit) = limits.timeouts.write {
-            // For what the kernel has taken over, it waits in our place. It fails for Unix sockets,
-            // which need no such thing.
-            let _ = socket.set_tcp_user_timeout(Some(limit));
-        }
+        limit_kernel(&socket, limits.timeouts.write);
         let socket = Arc::new(socket);
-        let Some(id) = self.open(&socket, &session, &limits) else {
+        let Some(id) = self.open(&socket, &mut session, &limits) else {
             self.refuse(&socket, peer, Rejection::Busy);
             return None;
         };
@@ -280,7 +283,7 @@ impl Connections {
     fn open(
         &self,
         socket: &Arc<Socket>,
-        session: &Session,
+        session: &mut Session,
         limits: &ConnectionLimits,
     ) -> Option<u64> {
         if !self.counters.open(limits.max_connections as u64) {
@@ -293,7 +296,7 @@ impl Connections {
         let id = registry.next_id;
         registry.next_id += 1;
         registry.open.insert(id, Open { socket: Arc::downgrade(socket), progress, sight });
-        if registry.open.len() == 1 {
+        if mem::take(&mut registry.is_awaited) {
             self.changed.notify_all();
         }
         if registry.draining {
@@ -319,9 +322,8 @@ impl Connections {
     pub(crate) fn reap(&self, now: Instant) {
         let ConnectionLimits { timeouts, max_output, .. } = self.limits();
         let mut registry = self.registry();
-        let all = registry.open.values_mut().filter_map(|Open { socket, progress, sight }| {
-            Some(Watched { socket: socket.upgrade()?, progress, sight })
-        });
+        let open = registry.open.values_mut();
+        let all = open.map(|Open { socket, progress, sight }| Watched { socket, progress, sight });
         let too_much = self.counters.output().saturating_sub(max_output);
         for verdict in reaper::reap(all, &timeouts, too_much, now) {
             self.counters.timed_out(verdict);
@@ -333,7 +335,10 @@ impl Connections {
         let registry = self.registry();
         let pause = self.changed.wait_timeout_while(registry, pause, |it| !it.has_ended);
         let (registry, _) = pause.unwrap_or_else(PoisonError::into_inner);
-        let nobody = |it: &mut Registry| it.open.is_empty() && !it.has_ended;
+        let nobody = |it: &mut Registry| {
+            it.is_awaited = it.open.is_empty() && !it.has_ended;
+            it.is_awaited
+        };
         let registry = self.changed.wait_while(registry, nobody);
         !registry.unwrap_or_else(PoisonError::into_inner).has_ended
     }
@@ -353,6 +358,17 @@ impl Connections {
     /// A panic elsewhere cannot leave it half-changed, so a poisoned lock is a good one.
     fn registry(&self) -> MutexGuard<'_, Registry> {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Sets how much the kernel may keep for a client, and for how long.
+fn limit_kernel(socket: &Socket, write_timeout: Option<Duration>) {
+    // Where it fails, the kernel has limits of its own.
+    let _ = socket.set_send_buffer_size(KERNEL_OUTPUT);
+    if let Some(limit) = write_timeout {
+        // For what the kernel has taken over, it waits in our place. It fails for Unix sockets,
+        // which need no such thing.
+        let _ = socket.set_tcp_user_timeout(Some(limit));
     }
 }
 

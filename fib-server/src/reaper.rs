@@ -9,7 +9,7 @@
 use std::{
     io,
     net::Shutdown,
-    sync::Arc,
+    sync::{Arc, Weak},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -120,25 +120,47 @@ fn watch(connections: &Connections) {
 
 /// One connection among all, while they are looked at.
 pub(crate) struct Watched<'a> {
-    pub(crate) socket: Arc<Socket>,
+    pub(crate) socket: &'a Weak<Socket>,
     pub(crate) progress: &'a Progress,
     pub(crate) sight: &'a mut Sight,
 }
 
 impl Watched<'_> {
-    fn end(&self, verdict: Verdict) {
+    /// Whether it was ended, as far as it has to be.
+    fn is_ended(&self) -> bool {
+        match self.progress.verdict() {
+            None => false,
+            // Only its input was. It may not read what it is owed.
+            Some(Verdict::Idle | Verdict::Line) => self.progress.look().0 != Waits::ForRoom,
+            Some(Verdict::Write | Verdict::Output) => true,
+        }
+    }
+
+    /// Ends it, unless it has just ended itself, or it is the server that is late. Whether it did.
+    fn end(&self, verdict: Verdict) -> bool {
+        let Some(socket) = self.socket.upgrade() else { return false };
+        let ends_input = matches!(verdict, Verdict::Idle | Verdict::Line);
+        if ends_input && has_input(&socket) {
+            return false;
+        }
         self.progress.condemn(verdict);
         // It fails for a client that is gone already.
-        let _ = match verdict {
+        let _ = if ends_input {
             // What has just come is still answered, and what is owed is sent.
-            Verdict::Idle | Verdict::Line => self.socket.shutdown(Shutdown::Read),
+            socket.shutdown(Shutdown::Read)
+        } else {
             // A reset frees what the kernel keeps for the client, too.
-            Verdict::Write | Verdict::Output => {
-                let _ = self.socket.set_linger(Some(Duration::ZERO));
-                self.socket.shutdown(Shutdown::Both)
-            }
+            let _ = socket.set_linger(Some(Duration::ZERO));
+            socket.shutdown(Shutdown::Both)
         };
+        true
     }
+}
+
+/// Whether the client has sent something that nobody has read yet.
+fn has_input(socket: &Socket) -> bool {
+    let mut events = [PollFd::new(socket, PollFlags::IN)];
+    poll(&mut events, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
 /// Ends those that have stood still for too long; and where there is too much output, by so many
@@ -150,15 +172,10 @@ pub(crate) fn reap<'a>(
     now: Instant,
 ) -> Vec<Verdict> {
     let (mut verdicts, mut slow) = (Vec::new(), Vec::new());
-    for it in all.filter(|it| it.progress.verdict().is_none()) {
+    for it in all.filter(|it| !it.is_ended()) {
         let (waits, time) = it.sight.look(it.progress, now);
         if let Some(verdict) = timeouts.verdict(waits, time) {
-            if verdict == Verdict::Idle && has_input(&it.socket) {
-                // It is the server that has not come to it: the client has asked.
-                continue;
-            }
-            it.end(verdict);
-            verdicts.push(verdict);
+            verdicts.extend(it.end(verdict).then_some(verdict));
         } else if waits == Waits::ForRoom && time >= PATIENCE_WITHOUT_ROOM {
             slow.push((time, it));
         }
@@ -167,17 +184,12 @@ pub(crate) fn reap<'a>(
     while too_much > 0
         && let Some((_, longest)) = slow.pop()
     {
-        longest.end(Verdict::Output);
-        verdicts.push(Verdict::Output);
-        too_much = too_much.saturating_sub(longest.progress.held());
+        if longest.end(Verdict::Output) {
+            verdicts.push(Verdict::Output);
+            too_much = too_much.saturating_sub(longest.progress.held());
+        }
     }
     verdicts
-}
-
-/// Whether something has come that nobody has read yet.
-fn has_input(socket: &Socket) -> bool {
-    let mut events = [PollFd::new(socket, PollFlags::IN)];
-    poll(&mut events, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
 #[cfg(test)]
@@ -194,9 +206,9 @@ mod tests {
 
     /// Connections, as they are looked at; and their clients.
     struct Clients {
-        watched: Vec<(Arc<Socket>, Progress, Sight)>,
+        sockets: Vec<Arc<Socket>>,
+        watched: Vec<(Weak<Socket>, Progress, Sight)>,
         peers: Vec<UnixStream>,
-        timeouts: Timeouts,
         begin: Instant,
     }
 
@@ -205,14 +217,11 @@ mod tests {
             let begin = Instant::now();
             let pairs = (0..count).map(|_| UnixStream::pair().unwrap());
             let (peers, sockets): (Vec<_>, Vec<_>) = pairs.unzip();
-            let watch =
-                |it: UnixStream| (Arc::new(it.into()), Progress::default(), Sight::new(begin));
-            Self {
-                watched: sockets.into_iter().map(watch).collect(),
-                peers,
-                timeouts: TIMEOUTS,
-                begin,
-            }
+            let sockets: Vec<_> =
+                sockets.into_iter().map(|it: UnixStream| Arc::new(it.into())).collect();
+            let watch = |it| (Arc::downgrade(it), Progress::default(), Sight::new(begin));
+            let watched = sockets.iter().map(watch).collect();
+            Self { sockets, watched, peers, begin }
         }
 
         fn note(&self, at: usize, waits: Waits, turn: u64) {
@@ -221,11 +230,11 @@ mod tests {
 
         fn reap(&mut self, after: Duration, too_much: u64) -> Vec<Verdict> {
             let all = self.watched.iter_mut().map(|(socket, progress, sight)| Watched {
-                socket: Arc::clone(socket),
+                socket,
                 progress,
                 sight,
             });
-            reap(all, &self.timeouts, too_much, self.begin + after)
+            reap(all, &TIMEOUTS, too_much, self.begin + after)
         }
 
         fn is_cut_off(&mut self, at: usize) -> bool {
@@ -260,16 +269,25 @@ mod tests {
     }
 
     #[test]
-    fn who_has_asked_is_not_idle() {
-        let mut two = Clients::new(2);
-        two.timeouts.idle = Some(SECOND);
-        for at in [0, 1] {
-            two.note(at, Waits::ForRequest, 1);
-        }
-        assert_eq!(two.reap(SECOND, 0), []);
-        two.peers[1].write_all(b"30\n").unwrap();
-        assert_eq!(two.reap(2 * SECOND, 0), [Verdict::Idle]);
-        assert_eq!(two.watched[1].1.verdict(), None, "the server is just busy");
+    fn who_has_sent_something_is_not_waited_for() {
+        let mut one = Clients::new(1);
+        one.note(0, Waits::ForRestOfLine, 1);
+        assert_eq!(one.reap(SECOND / 2, 0), []);
+        one.peers[0].write_all(b"0\n").unwrap();
+        assert_eq!(one.reap(2 * SECOND, 0), [], "it is the server that is late");
+        (&*one.sockets[0]).read_exact(&mut [0; 2]).unwrap();
+        assert_eq!(one.reap(2 * SECOND, 0), [Verdict::Line]);
+    }
+
+    #[test]
+    fn who_has_no_input_any_more_still_has_to_read() {
+        let mut one = Clients::new(1);
+        one.note(0, Waits::ForRestOfLine, 1);
+        assert_eq!(one.reap(SECOND / 2, 0), []);
+        assert_eq!(one.reap(2 * SECOND, 0), [Verdict::Line]);
+        one.note(0, Waits::ForRoom, 2);
+        assert_eq!(one.reap(3 * SECOND, 1), []);
+        assert_eq!(one.reap(4 * SECOND, 1), [Verdict::Output]);
     }
 
     #[test]

@@ -24,13 +24,14 @@ use crate::{
 };
 
 /// How much to read from a socket at a time.
-pub const CHUNK_LEN: usize = 8 * 1024;
+pub const CHUNK_LEN: usize = 4 * 1024;
 
 /// How much output may wait before requests do: one client's answers must not fill the memory.
-const OUTPUT_HIGH_WATER: usize = 64 * 1024;
+/// With one more that is cheap, the buffer still has 8 KiB.
+const OUTPUT_HIGH_WATER: usize = 7 * 1024;
 
 /// How large a buffer a quiet connection may keep.
-const IDLE_CAPACITY: usize = 1024;
+const IDLE_CAPACITY: usize = 512;
 
 /// How much of its output a client has to read in the time of one `--write-timeout`.
 const PART_LEN: u64 = 256 * 1024;
@@ -222,7 +223,8 @@ impl Session {
         debug_assert!(self.sent <= self.output.len(), "no more can be sent than there is");
         if self.sent == self.output.len() {
             self.sent = 0;
-            clear(&mut self.output);
+            self.output.clear();
+            give_back(&mut self.output);
         } else {
             self.await_room();
         }
@@ -240,8 +242,9 @@ impl Session {
     }
 
     /// Takes note that the client is to say something.
-    pub(crate) fn await_input(&self) {
-        let is_cut = self.taken < self.input.len();
+    pub(crate) fn await_input(&mut self) {
+        self.forget_taken_input();
+        let is_cut = !self.input.is_empty();
         let waits = if is_cut { Waits::ForRestOfLine } else { Waits::ForRequest };
         self.progress.note(waits, self.requests());
     }
@@ -340,12 +343,9 @@ impl Session {
     }
 
     fn forget_taken_input(&mut self) {
-        if self.taken == self.input.len() {
-            clear(&mut self.input);
-        } else {
-            self.input.drain(..self.taken);
-        }
+        self.input.drain(..self.taken);
         self.taken = 0;
+        give_back(&mut self.input);
     }
 
     fn forget_all_input(&mut self) {
@@ -355,10 +355,9 @@ impl Session {
     }
 }
 
-/// Empties a buffer, and gives its memory back if that is more than a quiet connection may keep.
-fn clear(buffer: &mut Vec<u8>) {
-    buffer.clear();
+/// Gives a buffer's memory back, if it is more than a quiet connection may keep.
+fn give_back(buffer: &mut Vec<u8>) {
     if buffer.capacity() > IDLE_CAPACITY {
-        *buffer = Vec::new();
+        buffer.shrink_to_fit();
     }
 }

@@ -219,6 +219,16 @@ impl Server {
         Client::connect_from(address, self.address.parse().unwrap())
     }
 
+    /// A client whose kernel keeps no more than so much for it.
+    pub(crate) fn connect_with_room(&self, bytes: usize) -> Client {
+        let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        // Later it would not be told to the server's kernel.
+        socket.set_recv_buffer_size(bytes).unwrap();
+        let server: SocketAddr = self.address.parse().unwrap();
+        socket.connect(&server.into()).expect("the server accepts");
+        Client::new(socket.into())
+    }
+
     /// A client for whom there is room, once the server has noticed that another has left.
     pub(crate) fn connect_until_served(&self) -> Client {
         let deadline = Instant::now() + PATIENCE;
@@ -563,6 +573,17 @@ impl Client {
     pub(crate) fn rest(&mut self) -> String {
         let mut rest = String::new();
         self.socket.read_to_string(&mut rest).expect("the server closes");
+        rest
+    }
+
+    /// Everything until the server closes, read steadily: a piece of 16 KiB, then a pause.
+    pub(crate) fn rest_read_slowly(&mut self, pause: Duration) -> Vec<u8> {
+        let (mut rest, mut due) = (Vec::new(), Instant::now());
+        while (&mut self.socket).take(16 * 1024).read_to_end(&mut rest).expect("it is sent") > 0 {
+            // Whoever was held up catches up.
+            due += pause;
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
         rest
     }
 

@@ -30,15 +30,16 @@ const TRIES_A_TURN: usize = 64;
 static POLLING: AtomicUsize = AtomicUsize::new(0);
 
 /// Talks with one client until the conversation is over, and logs how it ended.
-pub(super) async fn serve(connection: Connection, context: Arc<Context>) {
+pub(super) fn serve(connection: Connection, context: Arc<Context>) -> impl Future<Output = ()> {
+    // No `async fn`: in its future, the arguments would have two places.
     let span = context.span(&connection);
-    let conversation = async {
+    let conversation = async move {
         match AsyncStream::new(&connection, &context) {
             Ok(stream) => conversation::serve(connection, stream, &context).await,
             Err(error) => telemetry::log_end(Err(error)),
         }
     };
-    conversation.instrument(span).await;
+    conversation.instrument(span)
 }
 
 /// A conversation that polls busily, among others.
@@ -95,7 +96,7 @@ impl AsyncStream {
         let begin = Instant::now();
         while begin.elapsed() < duration {
             for _ in 0..Polling::tries_a_turn() {
-                match read(&self.socket, session, RecvFlags::empty()) {
+                match read::<CHUNK_LEN>(&self.socket, session, RecvFlags::empty()) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => hint::spin_loop(),
                     result => return result.map(|len| Some(Received::bytes(len))),
                 }
@@ -109,7 +110,8 @@ impl AsyncStream {
         let registered = self.registered()?;
         loop {
             let mut ready = registered.readable().await?;
-            let read = ready.try_io(|socket| read(socket.get_ref(), session, RecvFlags::empty()));
+            let read = ready
+                .try_io(|socket| read::<CHUNK_LEN>(socket.get_ref(), session, RecvFlags::empty()));
             if let Ok(result) = read {
                 let len = result?;
                 if len < CHUNK_LEN {

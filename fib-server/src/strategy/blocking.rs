@@ -3,7 +3,7 @@
 use std::{
     hint,
     io::{self, Write},
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{self, Poll, Wake, Waker},
     thread::{self, Thread},
@@ -17,9 +17,12 @@ use crate::{
     connection::Connection,
     context::Context,
     session::Session,
-    strategy::conversation::{self, Received, Stream, read},
+    strategy::conversation::{self, Received, SEND_LEN, Stream, read},
     telemetry,
 };
+
+/// How much to read at a time. The buffer is on a stack of which each client has one.
+const CHUNK_LEN: usize = 1024;
 
 /// Talks with one client until the conversation is over, and logs how it ended.
 pub(crate) fn serve(connection: Connection, context: &Context) {
@@ -28,14 +31,13 @@ pub(crate) fn serve(connection: Connection, context: &Context) {
         return telemetry::log_end(Err(error));
     }
     let stream = BlockingStream { socket, busy_poll: context.busy_poll() };
-    block_on(conversation::serve(connection, stream, context));
+    block_on(pin!(conversation::serve(connection, stream, context)));
 }
 
 /// Runs a coroutine on this thread, which sleeps while there is nothing to do.
-fn block_on<T>(coroutine: impl Future<Output = T>) -> T {
+fn block_on<T>(mut coroutine: Pin<&mut impl Future<Output = T>>) -> T {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = task::Context::from_waker(&waker);
-    let mut coroutine = pin!(coroutine);
     loop {
         match coroutine.as_mut().poll(&mut context) {
             Poll::Ready(value) => return value,
@@ -74,10 +76,15 @@ impl Stream for BlockingStream {
     }
 
     async fn send(&mut self, session: &mut Session) -> io::Result<()> {
-        let output = session.output();
-        let len = output.len();
-        (&*self.socket).write_all(output)?;
-        session.sent(len);
+        while !session.output().is_empty() {
+            let output = session.output();
+            let part = &output[..output.len().min(SEND_LEN)];
+            match (&*self.socket).write(part) {
+                Ok(len) => session.sent(len),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
         Ok(())
     }
 
@@ -91,7 +98,7 @@ impl BlockingStream {
         let Some(duration) = self.busy_poll else { return Ok(None) };
         let begin = Instant::now();
         while begin.elapsed() < duration {
-            match read(&self.socket, session, RecvFlags::DONTWAIT) {
+            match self.read(session, RecvFlags::DONTWAIT) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => hint::spin_loop(),
                 result => return result.map(|len| Some(Received::bytes(len))),
             }
@@ -99,12 +106,16 @@ impl BlockingStream {
         Ok(None)
     }
 
+    fn read(&self, session: &mut Session, flags: RecvFlags) -> io::Result<usize> {
+        read::<CHUNK_LEN>(&self.socket, session, flags)
+    }
+
     fn read_until(&self, session: &mut Session, until: Option<Instant>) -> io::Result<usize> {
-        let Some(until) = until else { return read(&self.socket, session, RecvFlags::empty()) };
+        let Some(until) = until else { return self.read(session, RecvFlags::empty()) };
         // A timeout of zero would mean none at all.
         let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         self.socket.set_read_timeout(Some(left))?;
-        let result = read(&self.socket, session, RecvFlags::empty());
+        let result = self.read(session, RecvFlags::empty());
         self.socket.set_read_timeout(None)?;
         result
     }

@@ -24,13 +24,17 @@ use crate::{
     connection::{Client, Connection},
     context::Context,
     panics,
-    session::{CHUNK_LEN, InputEnd, Session},
+    session::{InputEnd, Session},
     strategy::introduction,
     telemetry,
 };
 
 /// How long a closing connection waits for the client to read its last reply.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// How much is sent at a time by who does not stop before all of it is sent: so it is seen that the
+/// client reads.
+pub(super) const SEND_LEN: usize = 64 * 1024;
 
 /// How long a conversation may answer what it has received before others have their turn.
 const TURN: Duration = Duration::from_micros(250);
@@ -84,8 +88,12 @@ impl Received {
 
 /// One read of what has come, straight into the session; how many bytes there were. None is the
 /// end of input.
-pub(super) fn read(socket: &Socket, session: &mut Session, flags: RecvFlags) -> io::Result<usize> {
-    let mut chunk = [MaybeUninit::uninit(); CHUNK_LEN];
+pub(super) fn read<const LEN: usize>(
+    socket: &Socket,
+    session: &mut Session,
+    flags: RecvFlags,
+) -> io::Result<usize> {
+    let mut chunk = [MaybeUninit::uninit(); LEN];
     loop {
         match recv(socket, &mut chunk[..], flags) {
             Ok(((bytes, _), len)) => {
@@ -123,6 +131,8 @@ async fn converse(
         answer_all(connection, &mut stream, &client, context).await?;
         let held_back = connection.session.output_is_high();
         send(connection, &mut stream).await?;
+        // From here on nobody waits for the client.
+        connection.session.keep_waiting();
         if connection.session.is_over() {
             connection.socket.shutdown(Shutdown::Write)?;
             return linger(&mut connection.session, &mut stream).await;

@@ -34,7 +34,7 @@ use crate::{
     session::{CHUNK_LEN, Session},
     strategy::{
         BuildError, Strategy,
-        conversation::{self, Received, Stream},
+        conversation::{self, Received, SEND_LEN, Stream},
         executor::{Executor, Pauses},
     },
     sys::ring::{Buffer, Completion, Event, OperationId, RECEIVED_LEN_MAX, Ring},
@@ -46,9 +46,6 @@ const ADMISSIONS_A_TURN: usize = 10;
 /// How much may have come for a conversation that does not want it yet, before the kernel is told
 /// to leave the rest where it is. A few buffers more may be filled until it obeys.
 const INBOX_HIGH_WATER: usize = 64 * 1024;
-
-/// How much is sent at a time.
-const SEND_LEN: usize = 64 * 1024;
 
 /// Serves all clients by coroutines on the thread that calls it, over `io_uring`.
 #[derive(Clone, Copy, Debug)]

@@ -8,20 +8,32 @@ use std::{
 use super::{Subject, ask_if_any, at_once, attempts, choices};
 use crate::support::{Way, for_each_way, wait_until};
 
-/// What is kept for one client in the worst case, its kernel's buffers left out: unsent output,
-/// input that is not looked at yet (of which the kernel hands out more to io-uring), a thread's
-/// stack, and the bookkeeping.
-const KEPT_FOR_ONE: u64 = 192 * 1024;
+/// What is kept for a client that is silent, in a release build: its conversation and, where it has
+/// one, a thread.
+fn kept_for_silent(way: Way) -> u64 {
+    let has_thread = ["sequential", "thread-per-connection"].contains(&way.strategy);
+    let kept = if has_thread { 24 * 1024 } else { 4 * 1024 };
+    if cfg!(debug_assertions) { 4 * kept } else { kept }
+}
 
-/// What an allocator and the threads of a runtime may take besides.
-const SLACK: u64 = 16 << 20;
+/// What is kept for one that does not read besides: unsent output, and input that is not looked at
+/// yet, of which the kernel hands out more to io-uring. (What the kernel keeps is not counted.)
+const KEPT_FOR_UNREAD: u64 = 192 * 1024;
+
+/// What an allocator and the threads of a runtime may take once.
+const SLACK: u64 = 4 << 20;
 
 for_each_way! {{
     resets_leave_nothing_behind,
     who_asks_nothing_is_let_go,
+    who_is_owed_an_answer_is_not_idle,
     a_line_has_to_end_in_time,
+    unfinished_lines_cost_little,
+    lines_too_long_of_who_never_reads_are_cut_off,
     who_never_reads_is_reset,
+    who_reads_slowly_has_all_of_it,
     unread_answers_have_a_limit,
+    large_answers_wait_within_a_limit,
     an_answer_that_the_kernel_has_is_not_kept_for_ever,
 }}
 
@@ -55,11 +67,64 @@ fn who_asks_nothing_is_let_go(way: Way) {
     }
     assert_eq!(ended(&subject, "idle"), clients.len() as u64);
     drop(clients);
-    // Who has asked for something that takes longer is no idler.
-    let mut patient = subject.server().connect();
-    patient.send("1000000\n");
-    patient.half_close();
-    assert_eq!(patient.rest().len(), 208_988 + 1);
+    subject.finish();
+}
+
+/// However long it takes to compute, and though it says nothing meanwhile.
+fn who_is_owed_an_answer_is_not_idle(way: Way) {
+    let flags = ["--idle-timeout", "150ms", "--line-timeout", "150ms"];
+    let subject = Subject::start(way, &flags);
+    let mut client = subject.server().connect();
+    client.send("3000000\n1");
+    assert_eq!(client.line().len(), 626_963);
+    assert!(client.rest().starts_with("ERR deadline "), "then the rest of a line is waited for");
+    drop(client);
+    assert_eq!(ended(&subject, "line"), 1);
+    subject.finish();
+}
+
+/// Neither does a conversation that waits keep much, nor a buffer that a batch has filled.
+fn unfinished_lines_cost_little(way: Way) {
+    let subject = Subject::start(way, &["--line-timeout", "0s"]);
+    let count = at_once(way, attempts(300, 9_990));
+    let memory = || subject.watched.metrics().count("process_resident_memory_bytes");
+    let before = memory();
+    let batch = "30\n".repeat(1_000);
+    let mut clients: Vec<_> = (0..count).map(|_| subject.server().connect()).collect();
+    for client in &mut clients {
+        client.send(format!("{batch}3"));
+        (0..1_000).for_each(|_| assert_eq!(client.line(), "832040"));
+    }
+    let (kept, budget) = (|| memory().saturating_sub(before), count as u64 * kept_for_silent(way));
+    wait_until("they cost little", || kept() <= budget + SLACK);
+    for mut client in clients {
+        assert_eq!(client.ask("0"), "832040");
+    }
+    subject.finish();
+}
+
+/// They are told, and left alone: nobody reads what they send, or waits for them to read.
+fn lines_too_long_of_who_never_reads_are_cut_off(way: Way) {
+    let subject = Subject::start(way, &[]);
+    let mut canary = (way.strategy != "sequential").then(|| subject.server().connect());
+    let flood = "7".repeat(1 << 20);
+    let count = at_once(way, attempts(3, 1_000));
+    let mut clients: Vec<_> =
+        (0..count).map(|_| subject.server().connect_with_room(4096)).collect();
+    thread::scope(|scope| {
+        for client in &mut clients {
+            let send = || client.send_in_vain(flood.as_bytes());
+            thread::Builder::new().stack_size(64 * 1024).spawn_scoped(scope, send).unwrap();
+        }
+        let others = canary.iter().count() as u64;
+        wait_until("they are cut off", || {
+            ask_if_any(&mut canary);
+            let metrics = subject.watched.metrics();
+            let told = metrics.count(r#"fib_requests_total{outcome="err"}"#);
+            told == count as u64 && metrics.count("fib_connections_open") == others
+        });
+    });
+    drop((clients, canary));
     subject.finish();
 }
 
@@ -113,9 +178,51 @@ fn who_never_reads_is_reset(way: Way) {
             ended(&subject, "write") == count as u64
         });
     });
-    let budget = count as u64 * KEPT_FOR_ONE + SLACK;
+    let budget = count as u64 * (kept_for_silent(way) + KEPT_FOR_UNREAD) + SLACK;
     assert!(most <= before + budget, "{most} bytes, {before} before; {budget} are allowed");
     drop((clients, canary));
+    subject.finish();
+}
+
+/// It takes longer than the limit, but goes on.
+fn who_reads_slowly_has_all_of_it(way: Way) {
+    let subject = Subject::start(way, &["--write-timeout", "1s"]);
+    let mut client = subject.server().connect_with_room(64 * 1024);
+    let n = attempts(2_000_000, 10_000_000) as u64;
+    client.send(format!("{n}\n"));
+    client.half_close();
+    let answer = client.rest_read_slowly(Duration::from_millis(22));
+    let expected = format!("{}\n", fib_core::exact(n).as_str());
+    assert!(answer == expected.as_bytes(), "{} bytes", answer.len());
+    drop(client);
+    assert_eq!(ended(&subject, "write"), 0);
+    subject.finish();
+}
+
+/// Each of them is large, and nobody reads. What has no room is refused; what has is given up.
+fn large_answers_wait_within_a_limit(way: Way) {
+    let flags = ["--max-output", "1000000", "--write-timeout", "400ms"];
+    let subject = Subject::start(way, &flags);
+    let count = at_once(way, attempts(6, 1_000));
+    let memory = || subject.watched.metrics().count("process_resident_memory_bytes");
+    let before = memory();
+    let mut clients: Vec<_> =
+        (0..count).map(|_| subject.server().connect_with_room(4096)).collect();
+    for client in &mut clients {
+        client.send("2000000\n");
+    }
+    let mut most = 0;
+    wait_until("all are refused or reset", || {
+        let metrics = subject.watched.metrics();
+        most = most.max(metrics.count("process_resident_memory_bytes"));
+        let refused = metrics.count(r#"fib_jobs_refused_total{reason="output"}"#);
+        refused + ended(&subject, "write") == count as u64
+    });
+    let computing = 16 << 20; // however many ask
+    let budget = count as u64 * (kept_for_silent(way) + KEPT_FOR_UNREAD) + computing;
+    assert!(most <= before + budget, "{most} bytes, {before} before; {budget} are allowed");
+    subject.watched.wait_until_it_is("fib_output_bytes", 0);
+    drop(clients);
     subject.finish();
 }
 
