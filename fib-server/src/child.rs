@@ -6,15 +6,15 @@
 
 use std::{
     env,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fmt::Display,
-    fs, io,
+    fs, io, iter,
     net::Shutdown,
     os::{
         fd::{AsFd, OwnedFd},
         unix::{net::UnixStream, process::CommandExt},
     },
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{self, Command, Stdio},
     sync::{Arc, atomic::AtomicBool},
     thread::{self, JoinHandle},
@@ -64,6 +64,8 @@ pub enum Role {
     Compute,
     /// Serves a part of a server's clients.
     Prefork,
+    /// Takes the place of a server.
+    Successor,
 }
 
 impl Role {
@@ -111,6 +113,21 @@ impl Child {
         Ok(Self::new(&process, socket))
     }
 
+    /// Starts the program that this server was started from, as its file is by now, with the same
+    /// flags, to take its place.
+    pub(crate) fn start_successor(program: &Path) -> io::Result<Self> {
+        let (socket, stdin) = UnixStream::pair()?;
+        let mut arguments = env::args_os();
+        let mut command = Command::new(program);
+        command.arg0(arguments.next().unwrap_or_else(|| NAME.into())).arg(Role::Successor.flag());
+        command.args(arguments.filter(|it| *it != *Role::Successor.flag()));
+        for told in systemd::FOR_ONE_PROCESS {
+            command.env_remove(told);
+        }
+        let process = unborn::guard(|| command.stdin(OwnedFd::from(stdin)).spawn())?;
+        Ok(Self::new(&process, socket))
+    }
+
     /// A process that was started, and the socket to it.
     pub(crate) fn new(process: &process::Child, socket: UnixStream) -> Self {
         Self { pid: Pid::from_child(process), socket, is_reaped: false }
@@ -133,6 +150,22 @@ impl Child {
             let _ = kill_process(self.pid, Signal::KILL);
         }
         self.look(WaitOptions::empty()).unwrap_or(Trouble::Missing)
+    }
+
+    /// Its number.
+    pub(crate) const fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Lets it live on without this process.
+    pub(crate) fn release(mut self) {
+        self.is_reaped = true;
+    }
+
+    /// Tells it to let nobody else in.
+    pub(crate) fn close_doors(&self) {
+        // It can only be dead already.
+        let _ = inheritance::send_arguments(&self.socket, iter::empty::<&OsStr>());
     }
 
     /// Tells it how to serve from now on.
@@ -332,17 +365,22 @@ pub(crate) fn begin() -> Result<Socket> {
     Ok(socket)
 }
 
-/// Calls `change` whenever the server has told this child how to serve from now on, and
-/// `begin_drain` once it has ended the input.
+/// Calls `change` whenever the server has told this child how to serve from now on, `close_doors`
+/// when it has told it nothing at all, and `begin_drain` once it has ended the input.
 pub(crate) fn obey(
     mut socket: Socket,
     change: impl Fn(Vec<OsString>) + Send + 'static,
+    close_doors: impl Fn() -> io::Result<()> + Send + 'static,
     begin_drain: impl FnOnce() -> io::Result<()> + Send + 'static,
 ) -> io::Result<()> {
     let wait = move || {
         // A server that is gone has ended it, too.
         while let Ok(Some(arguments)) = inheritance::receive_arguments(&mut socket) {
-            change(arguments);
+            if !arguments.is_empty() {
+                change(arguments);
+            } else if let Err(error) = close_doors() {
+                error!("the listening sockets were not closed: {error}");
+            }
         }
         if let Err(error) = begin_drain() {
             error!("the drain could not begin: {error}");

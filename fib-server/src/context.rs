@@ -23,6 +23,7 @@ use crate::{
     rejection::Rejection,
     reload::Reloads,
     reserve::Reserve,
+    restart::Restarts,
     session::{InputEnd, Session},
     settings::Settings,
     shutdown::Latch,
@@ -37,8 +38,11 @@ pub struct Context {
     connections: Arc<Connections>,
     reloads: Reloads,
     reserve: Reserve,
+    restarts: Restarts,
     is_stopping: AtomicBool,
+    has_successor: AtomicBool,
     latch: Latch,
+    draining: Latch,
 }
 
 impl Context {
@@ -60,8 +64,11 @@ impl Context {
             connections: Arc::new(connections),
             reloads: Reloads::default(),
             reserve: Reserve::new(),
+            restarts: Restarts::default(),
             is_stopping: AtomicBool::new(false),
+            has_successor: AtomicBool::new(false),
             latch: Latch::new()?,
+            draining: Latch::new()?,
         })
     }
 
@@ -92,6 +99,11 @@ impl Context {
         &self.reloads
     }
 
+    /// How often the server was succeeded.
+    pub(crate) const fn restarts(&self) -> &Restarts {
+        &self.restarts
+    }
+
     /// The clients.
     #[must_use]
     pub fn connections(&self) -> &Connections {
@@ -104,7 +116,7 @@ impl Context {
         self.connections.counters()
     }
 
-    /// Fires when the drain begins.
+    /// Fires when nobody else is to be let in: the drain begins, or another process lets them in.
     #[must_use]
     pub const fn latch(&self) -> &Latch {
         &self.latch
@@ -160,7 +172,7 @@ impl Context {
     pub(crate) fn input_end(&self, verdict: Option<Verdict>) -> InputEnd {
         let limit = self.settings().limits.timeouts.line;
         match (verdict, limit) {
-            _ if self.latch.is_fired() => InputEnd::Drain,
+            _ if self.draining.is_fired() => InputEnd::Drain,
             (Some(Verdict::Line), Some(limit)) => InputEnd::LineTimeout(limit),
             _ => InputEnd::Client,
         }
@@ -177,6 +189,28 @@ impl Context {
         self.is_stopping.store(true, Ordering::Relaxed);
     }
 
+    /// Whether another process lets in who waits: not even those who have connected are this one's.
+    #[must_use]
+    pub fn has_successor(&self) -> bool {
+        self.has_successor.load(Ordering::Acquire)
+    }
+
+    /// Leaves all who connect to another process. Who is in is served as before.
+    ///
+    /// # Errors
+    ///
+    /// Where the latch could not be fired.
+    pub(crate) fn hand_over(&self) -> io::Result<()> {
+        self.announce_stop();
+        self.has_successor.store(true, Ordering::Release);
+        self.latch.fire()
+    }
+
+    /// Fires when the drain begins.
+    pub(crate) const fn draining(&self) -> &Latch {
+        &self.draining
+    }
+
     /// Lets no more requests in. What the kernel has received for a client is still read and
     /// answered; then its connection ends, and when all have ended the server does.
     ///
@@ -184,7 +218,8 @@ impl Context {
     ///
     /// Where the latch could not be fired.
     pub fn begin_drain(&self) -> io::Result<()> {
-        // In this order, whoever finds the input ended finds the latch fired.
+        // In this order, whoever finds the input ended finds the latches fired.
+        self.draining.fire()?;
         self.latch.fire()?;
         self.connections.end_input_of_all();
         Ok(())

@@ -27,6 +27,7 @@ pub mod reaper;
 mod rejection;
 mod reload;
 mod reserve;
+mod restart;
 mod self_check;
 pub mod session;
 mod settings;
@@ -48,11 +49,13 @@ use crate::{
     connection::Connections,
     context::Context,
     counters::{Counters, Tally},
-    entrance::Entrances,
+    entrance::{Entrance, Entrances},
     listener::Listener,
     reaper::Reaper,
+    restart::{Handover, Predecessor},
     self_check::SelfCheck,
     session::RequestCounts,
+    shutdown::{Cause, Latch, Stop},
 };
 pub use crate::{
     arguments::{Arguments, ArgumentsError},
@@ -68,7 +71,7 @@ pub fn run(config: Config) -> Result<()> {
     #[cfg(debug_assertions)]
     panics::injected::want(config.injected);
     match config.role {
-        Role::Server => serve(config),
+        Role::Server | Role::Successor => serve(config),
         Role::Compute => compute::serve_as_child(config.compute.algorithm),
         Role::Prefork => serve_as_child(&config),
     }
@@ -82,7 +85,11 @@ fn serve(mut config: Config) -> Result<()> {
     let others = config.compute.descriptors() + admin::DESCRIPTORS + farewell::AT_ONCE;
     let max_connections = config.settings.limits.max_connections;
     connection::reserve_descriptors(max_connections, others)?;
-    let entrances = Entrances::open(&config)?;
+    let mut predecessor = match config.role {
+        Role::Successor => Some(Predecessor::meet(config.kind)?),
+        _ => None,
+    };
+    let entrances = Entrances::open(&config, &mut predecessor)?;
     let identity = Identity::new(&config);
     let has_children = config.has_children();
     let counters = match config.strategy.processes() {
@@ -94,17 +101,28 @@ fn serve(mut config: Config) -> Result<()> {
         }
     };
     let context = new_context(&config, config.compute, counters)?;
-    stop_on_signals(&context)?;
+    let stop = stop_on_signals(&context)?;
     reload::on_signal(&context, others).context("installing the handler of SIGHUP")?;
-    entrances.announce()?;
-    let clients = || entrances.clients.iter().filter_map(|sockets| sockets.first());
+    let all = entrances.clients.iter().chain(&entrances.admin);
+    let close_admin = Arc::new(Latch::new().context("creating a latch")?);
+    Handover::new(&context, config.kind, all, Arc::clone(&close_admin), stop)?
+        .on_signal()
+        .context("installing the handler of SIGUSR2")?;
+    let clients = || entrances.clients.iter().filter_map(|it| it.listeners.first());
     let check = SelfCheck::new(clients(), config.strategy.turns(), &context);
-    systemd::report(check, Arc::clone(&context)).context("starting a thread")?;
+    let reporting = if let Some(predecessor) = predecessor {
+        predecessor.relieve(check, &context)
+    } else {
+        entrances.announce()?;
+        systemd::report(check, Arc::clone(&context))
+    };
+    reporting.context("starting a thread")?;
     let process_tree = ProcessTree::new(has_children);
     let subject = Subject { context: Arc::clone(&context), identity, process_tree };
     let _reaper = Reaper::start(&context).context("starting a thread")?;
-    let _admin = Admin::start(entrances.admin, subject)?;
-    let listeners = entrances.clients.into_iter().flatten().collect();
+    let listeners = |entrances: Vec<Entrance>| entrances.into_iter().flat_map(|it| it.listeners);
+    let _admin = Admin::start(listeners(entrances.admin).collect(), subject, close_admin)?;
+    let listeners = listeners(entrances.clients).collect();
     let Config { strategy, kind, .. } = config;
     strategy.serve(listeners, &context).with_context(|| format!("serving as {kind}"))?;
     context.compute().close();
@@ -115,11 +133,13 @@ fn serve(mut config: Config) -> Result<()> {
     Ok(())
 }
 
-fn stop_on_signals(context: &Arc<Context>) -> Result<()> {
+fn stop_on_signals(context: &Arc<Context>) -> Result<Stop> {
     let [stopping, draining, times] = [(); 3].map(|()| Arc::clone(context));
-    let announce_stop = move || {
+    let announce_stop = move |cause| {
         stopping.announce_stop();
-        systemd::tell_stopping();
+        if cause == Cause::Signal {
+            systemd::tell_stopping();
+        }
     };
     let times = move || times.settings().drain;
     shutdown::on_signals(announce_stop, move || draining.begin_drain(), times)
@@ -138,15 +158,16 @@ fn serve_as_child(config: &Config) -> Result<()> {
     let listeners = inherited.map(Listener::inherited).collect::<Result<_>>()?;
     let compute = config.compute.shared_by(counters.processes());
     let context = new_context(config, compute, counters)?;
-    let (changing, draining) = (Arc::clone(&context), Arc::clone(&context));
+    let [changing, closing, draining] = [(); 3].map(|()| Arc::clone(&context));
     let others = config.compute.descriptors();
     let change = move |arguments| obey(&changing, arguments, others);
     // Where nobody else computes for it, it does.
     let computes = config.compute.kind == ComputeKind::Inline;
     let _worker = computes.then(|| context.counters().worker());
     let _reaper = Reaper::start(&context).context("starting a thread")?;
+    let close_doors = move || closing.hand_over();
     let begin_drain = move || draining.begin_drain();
-    child::obey(server, change, begin_drain).context("starting a thread")?;
+    child::obey(server, change, close_doors, begin_drain).context("starting a thread")?;
     strategy::prefork_loop().serve(listeners, &context)?;
     context.compute().close();
     Ok(())

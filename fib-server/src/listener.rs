@@ -9,7 +9,10 @@ use std::{
     },
     path::{Path, PathBuf},
     str::FromStr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -41,10 +44,31 @@ const TOLD_FOR: Duration = Duration::from_secs(10);
 /// A listening socket, non-blocking.
 #[derive(Debug)]
 pub struct Listener {
-    socket: Socket,
+    socket: Arc<Socket>,
     address: Address,
     /// Shared by the listeners of one path.
-    _file: Option<Arc<SocketFile>>,
+    file: Option<Arc<SocketFile>>,
+}
+
+/// A listening socket, for as long as somebody listens on it.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    socket: Weak<Socket>,
+    file: Weak<SocketFile>,
+}
+
+impl Handle {
+    /// The socket, unless it is closed.
+    pub(crate) fn socket(&self) -> Option<Arc<Socket>> {
+        self.socket.upgrade()
+    }
+
+    /// Leaves the file of a Unix socket to another process.
+    pub(crate) fn leave_file(&self) {
+        if let Some(file) = self.file.upgrade() {
+            file.is_left.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Listener {
@@ -74,9 +98,39 @@ impl Listener {
         Self::of_another(socket.into()).context("reading the local address")
     }
 
+    /// The sockets of one address, that another process leaves to this one, as so many at least.
+    /// With them goes the file of a path, if it was that process's.
+    pub(crate) fn handed_over(
+        descriptors: Vec<OwnedFd>,
+        sockets: usize,
+        has_file: bool,
+    ) -> Result<Vec<Self>> {
+        let mut listeners =
+            descriptors.into_iter().map(Self::inherited).collect::<Result<Vec<_>>>()?;
+        for at in 0..sockets.saturating_sub(listeners.len()) {
+            let another = Self::of_another(listeners[at].socket.try_clone()?)?;
+            listeners.push(another);
+        }
+        if let Some(Address::Unix(path)) = listeners.first().map(Self::address)
+            && has_file
+        {
+            let file = Arc::new(SocketFile::new(path.clone()));
+            for listener in &mut listeners {
+                listener.file = Some(Arc::clone(&file));
+            }
+        }
+        Ok(listeners)
+    }
+
     fn of_another(socket: Socket) -> io::Result<Self> {
         let address = address_of(&socket.local_addr()?);
-        Ok(Self { socket, address, _file: None })
+        Ok(Self { socket: Arc::new(socket), address, file: None })
+    }
+
+    /// The socket, for who may hand it over while it is open.
+    pub(crate) fn handle(&self) -> Handle {
+        let file = self.file.as_ref().map(Arc::downgrade).unwrap_or_default();
+        Handle { socket: Arc::downgrade(&self.socket), file }
     }
 
     /// Where it listens, with the real port.
@@ -108,6 +162,9 @@ impl Listener {
     /// Accepts the client that waits longest, if there is one. Where the last descriptor is taken,
     /// it is told so.
     pub(crate) fn accept(&self, context: &Context, shortage: &mut Shortage) -> Accepted {
+        if context.has_successor() {
+            return Accepted::NobodyWaits;
+        }
         match self.accept_socket() {
             Ok((socket, peer)) => {
                 shortage.end();
@@ -280,12 +337,23 @@ impl fmt::Display for SocketMode {
 
 /// The file of a Unix socket, which is removed with the last listener.
 #[derive(Debug)]
-struct SocketFile(PathBuf);
+struct SocketFile {
+    path: PathBuf,
+    is_left: AtomicBool,
+}
+
+impl SocketFile {
+    const fn new(path: PathBuf) -> Self {
+        Self { path, is_left: AtomicBool::new(false) }
+    }
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Somebody may have removed it; then there is nothing left to do.
-        let _ = fs::remove_file(&self.0);
+        if !*self.is_left.get_mut() {
+            // Somebody may have removed it; then there is nothing left to do.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -328,7 +396,7 @@ impl<'a> Acceptor<'a> {
     fn wait_for_clients(&self) -> io::Result<()> {
         let listeners = self.listeners.iter();
         let mut events: Vec<_> =
-            listeners.map(|it| PollFd::new(&it.socket, PollFlags::IN)).collect();
+            listeners.map(|it| PollFd::new(&*it.socket, PollFlags::IN)).collect();
         events.push(PollFd::new(self.context.latch(), PollFlags::IN));
         match poll(&mut events, None) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
@@ -383,10 +451,10 @@ fn bind_unix(path: &Path, sockets: usize, mode: SocketMode) -> io::Result<Vec<Li
         }
         result => result?,
     };
-    let file = Arc::new(SocketFile(path.to_owned()));
+    let file = Arc::new(SocketFile::new(path.to_owned()));
     let shared = |_| {
         let (socket, address) = (socket.try_clone()?, Address::Unix(path.to_owned()));
-        Ok(Listener { socket, address, _file: Some(Arc::clone(&file)) })
+        Ok(Listener { socket: Arc::new(socket), address, file: Some(Arc::clone(&file)) })
     };
     (0..sockets).map(shared).collect()
 }

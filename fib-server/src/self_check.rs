@@ -28,6 +28,9 @@ const REPLY_LEN_MAX: u64 = 256;
 /// How long to wait where waiting is to be tried again.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// How long a process may see nobody beside another that serves.
+const PATIENCE_BESIDE_ANOTHER: Duration = Duration::from_millis(500);
+
 /// A client that asks whether the server lives.
 #[derive(Debug)]
 pub(crate) struct SelfCheck {
@@ -86,6 +89,23 @@ impl SelfCheck {
             }
         }
         Finding::Serves
+    }
+
+    /// Asks at every socket, until this process and not another that has the same sockets has let
+    /// somebody in; at most for a while, because the kernel may prefer the other.
+    pub(crate) fn wait_until_served(&self) {
+        let has_seen_a_client = || {
+            let tally = self.context.counters().tally();
+            tally.accepted + tally.refused.iter().sum::<u64>() > 0
+        };
+        let until = Instant::now() + PATIENCE_BESIDE_ANOTHER;
+        while !has_seen_a_client() && Instant::now() < until {
+            for door in &self.doors {
+                // Who does not answer may be the other.
+                let _ = visit(door, &self.context, until, ask);
+            }
+            thread::sleep(PAUSE / 4);
+        }
     }
 
     /// Whether there is a good reason not to answer: the server drains, for which there is a time

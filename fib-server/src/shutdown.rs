@@ -75,36 +75,65 @@ pub struct DrainTimes {
     pub timeout: Duration,
 }
 
+/// Why the server stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    Signal,
+    /// Another process serves in its place.
+    Successor,
+}
+
+/// How long clients have at least to end by themselves once another process serves: they are told
+/// by nobody that they had better connect again.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Stops the server, as a signal would.
+#[derive(Clone, Debug)]
+pub(crate) struct Stop(mpsc::Sender<Cause>);
+
+impl Stop {
+    /// Another process serves now.
+    pub(crate) fn succeeded(&self) {
+        // Whoever listens ends with the process.
+        let _ = self.0.send(Cause::Successor);
+    }
+}
+
 /// The first SIGTERM or SIGINT is announced, and begins the drain after the delay. The second ends
 /// the process at once, and so does the timeout.
 pub(crate) fn on_signals(
-    announce: impl FnOnce() + Send + 'static,
+    announce: impl FnOnce(Cause) + Send + 'static,
     begin_drain: impl FnOnce() -> io::Result<()> + Send + 'static,
     times: impl FnOnce() -> DrainTimes + Send + 'static,
-) -> io::Result<()> {
+) -> io::Result<Stop> {
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let (sender, receiver) = mpsc::channel();
+    let stop = Stop(sender.clone());
     thread::Builder::new().name("signals".into()).spawn(move || {
-        signals.forever().take_while(|&signal| sender.send(signal).is_ok()).for_each(drop);
+        signals.forever().take_while(|_| sender.send(Cause::Signal).is_ok()).for_each(drop);
     })?;
     let drain = move || {
-        if receiver.recv().is_ok() {
-            announce();
-            drain(begin_drain, &receiver, times());
+        if let Ok(cause) = receiver.recv() {
+            announce(cause);
+            let mut times = times();
+            if cause == Cause::Successor {
+                times.delay = times.delay.max(GRACE);
+            }
+            drain(begin_drain, &receiver, times);
         }
     };
     thread::Builder::new().name("shutdown".into()).spawn(drain)?;
-    Ok(())
+    Ok(stop)
 }
 
 #[expect(clippy::exit, reason = "clients that do not let go must not keep the process alive")]
 fn drain(
     begin_drain: impl FnOnce() -> io::Result<()>,
-    signals: &mpsc::Receiver<i32>,
+    causes: &mpsc::Receiver<Cause>,
     times: DrainTimes,
 ) {
     let stop_at_second_signal_within = |duration| {
-        if signals.recv_timeout(duration).is_ok() {
+        if causes.recv_timeout(duration) == Ok(Cause::Signal) {
             error!("stopped by a second signal before all clients were gone");
             process::exit(EXIT_FAILED);
         }

@@ -21,6 +21,10 @@ pub(crate) const ENVIRONMENT: [&str; 6] = [
     "WATCHDOG_USEC",
 ];
 
+/// What of it is not for the process that takes the place of the one that was told.
+pub(crate) const FOR_ONE_PROCESS: [&str; 4] =
+    ["LISTEN_FDNAMES", "LISTEN_FDS", "LISTEN_PID", "WATCHDOG_PID"];
+
 /// How long the first answer may take before the log says that it is missing.
 const FIRST_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -37,6 +41,11 @@ pub(crate) fn report(check: SelfCheck, context: Arc<Context>) -> io::Result<()> 
 /// Says that the server was told to stop.
 pub(crate) fn tell_stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("draining")]);
+}
+
+/// Says that another process is the server now.
+pub(crate) fn tell_successor(pid: u32) {
+    tell(&[NotifyState::MainPid(pid), NotifyState::Status("serving")]);
 }
 
 /// Says that the configuration is read again.
@@ -74,7 +83,7 @@ impl Report {
     /// Tells it each half of the time after which the manager would end the server; or later, when
     /// the server is slow to answer.
     fn feed_watchdog(&self, pause: Duration) {
-        loop {
+        while !self.context.has_successor() {
             thread::sleep(pause);
             if self.check.ask(pause) == Finding::Serves {
                 tell(&[NotifyState::Watchdog]);

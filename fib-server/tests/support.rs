@@ -306,6 +306,11 @@ impl Server {
         wait_until(words, || self.times_logged(words) > 0);
     }
 
+    /// All of it, until now.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
     /// How often the log has these words.
     pub(crate) fn times_logged(&self, words: &str) -> usize {
         self.log.lock().unwrap().matches(words).count()
@@ -344,12 +349,16 @@ impl Drop for Server {
 impl Ended {
     /// A number of the log line that tells what was served.
     pub(crate) fn count(&self, name: &str) -> u64 {
+        let drained = self.all_drained().next().expect("it has drained");
+        drained[name].as_u64().expect("it is counted")
+    }
+
+    /// The same line of all processes that were the server, one after the other.
+    pub(crate) fn all_drained(&self) -> impl Iterator<Item = Value> {
         // Whoever starts a server in its place may write its own lines before.
         let lines = self.log.lines().filter(|line| line.starts_with('{'));
         let lines = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let drained =
-            lines.map(|line| line["fields"].clone()).find(|it| it["message"] == "drained");
-        drained.expect("it has drained")[name].as_u64().expect("it is counted")
+        lines.map(|line| line["fields"].clone()).filter(|it| it["message"] == "drained")
     }
 
     /// Every connection and request is accounted for.

@@ -52,6 +52,7 @@ struct Snapshot {
     limits: ConnectionLimits,
     jobs_max: usize,
     reloads: ReloadCounts,
+    restarts: (u64, u64),
     is_draining: bool,
     processes: Option<Processes>,
 }
@@ -67,6 +68,7 @@ pub(super) fn page(subject: &Subject) -> String {
         limits: settings.limits,
         jobs_max: settings.jobs.max_in_flight * context.counters().processes(),
         reloads: context.reloads().counts(),
+        restarts: context.restarts().counts(),
         is_draining: context.is_stopping(),
         processes: subject.process_tree.look(),
     }));
@@ -86,6 +88,7 @@ impl Collector for Snapshot {
         self.jobs(&mut page)?;
         self.workers(&mut page)?;
         self.reloads(&mut page)?;
+        self.restarts(&mut page)?;
         self.processes.iter().try_for_each(|processes| processes.encode(&mut page))
     }
 }
@@ -178,6 +181,13 @@ impl Snapshot {
         page.counters("fib_config_reloads", help, "result", &results)?;
         let help = "0 since the last reload was refused, else 1.";
         page.gauge("fib_config_last_reload_successful", help, u64::from(!is_last_refused))
+    }
+
+    fn restarts(&self, page: &mut Page<'_>) -> fmt::Result {
+        let (ok, failed) = self.restarts;
+        let help = "How often SIGUSR2 had another process take the server's place, also before \
+                    this one began: failed, because that did not come to serve.";
+        page.counters("fib_restarts", help, "outcome", &[("ok", ok), ("failed", failed)])
     }
 }
 

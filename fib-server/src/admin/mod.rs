@@ -56,14 +56,20 @@ pub(crate) struct Subject {
 }
 
 impl Admin {
-    /// Answers whoever comes in there, if there is a way in.
-    pub(crate) fn start(listeners: Vec<Listener>, subject: Subject) -> Result<Option<Self>> {
+    /// Answers whoever comes in there, if there is a way in. Once `close` fires, whoever comes is
+    /// left to another process that has the same sockets.
+    pub(crate) fn start(
+        listeners: Vec<Listener>,
+        subject: Subject,
+        close: Arc<Latch>,
+    ) -> Result<Option<Self>> {
         if listeners.is_empty() {
             return Ok(None);
         }
         let stop = Arc::new(Latch::new().context("creating a latch")?);
         let mut endpoint = Endpoint {
             stop: Arc::clone(&stop),
+            close,
             listeners,
             subject,
             exchanges: Vec::new(),
@@ -92,6 +98,8 @@ impl Drop for Admin {
 
 struct Endpoint {
     stop: Arc<Latch>,
+    /// Fires when another process answers whoever comes.
+    close: Arc<Latch>,
     listeners: Vec<Listener>,
     subject: Subject,
     /// Those that are under way, the oldest first.
@@ -103,6 +111,9 @@ impl Endpoint {
     fn serve(&mut self) -> io::Result<()> {
         while !self.stop.is_fired() {
             let is_ready = self.wait()?;
+            if self.close.is_fired() {
+                self.listeners.clear();
+            }
             self.advance(&is_ready);
             self.accept();
         }
@@ -117,7 +128,8 @@ impl Endpoint {
         let timeout = timeout.and_then(|it| Timespec::try_from(it).ok());
         let exchanges = self.exchanges.iter().map(|it| PollFd::new(it, it.awaits()));
         let mut events: Vec<_> = exchanges.collect();
-        events.push(PollFd::new(&*self.stop, PollFlags::IN));
+        let latches = [&*self.stop, &*self.close].into_iter().filter(|latch| !latch.is_fired());
+        events.extend(latches.map(|latch| PollFd::new(latch, PollFlags::IN)));
         if short.is_none() {
             events.extend(self.listeners.iter().map(|it| PollFd::new(it, PollFlags::IN)));
         }

@@ -257,7 +257,7 @@ async fn receive(
     stream: &mut impl Stream,
     context: &Context,
 ) -> io::Result<()> {
-    if context.latch().is_fired() && has_all_input(connection, stream) {
+    if context.draining().is_fired() && has_all_input(connection, stream) {
         connection.session.end_input(InputEnd::Drain);
         return Ok(());
     }

@@ -130,7 +130,13 @@ impl<'a> EventLoop<'a> {
                     self.accept_one(door);
                 }
             }
-            door.is_knocked_at || !draining
+            let is_open = door.is_knocked_at || !draining;
+            if !is_open {
+                // Another process may have the same socket, and then closing it does not end this.
+                let fd = door.listener.as_fd().as_raw_fd();
+                let _ = self.waits.registry.deregister(&mut SourceFd(&fd));
+            }
+            is_open
         });
         self.doors = doors;
     }

@@ -210,6 +210,10 @@ impl<'a> EventLoop<'a> {
 
     /// Accepts a few of those whom the kernel was not asked to accept; whether others may wait.
     fn accept_here(&mut self, door: &Door) -> bool {
+        if self.context.has_successor() {
+            // Which has the same socket, and wants it blocking.
+            return false;
+        }
         if let Err(error) = door.listener.set_blocking(false) {
             error!("who had connected was not accepted: {error}");
             return false;

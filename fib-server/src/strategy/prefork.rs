@@ -134,11 +134,10 @@ impl<'a> Parent<'a> {
         let next_start = self.workers.iter().filter_map(|worker| worker.start_at).min();
         let left = next_start.map(|at| at.saturating_duration_since(Instant::now()));
         let left = left.and_then(|left| Timespec::try_from(left).ok());
-        let latch = self.context.latch();
         let mut events = vec![PollFd::new(&self.changes, PollFlags::IN)];
-        if !latch.is_fired() {
-            events.push(PollFd::new(latch, PollFlags::IN));
-        }
+        let latches = [self.context.latch(), self.context.draining()];
+        let latches = latches.into_iter().filter(|latch| !latch.is_fired());
+        events.extend(latches.map(|latch| PollFd::new(latch, PollFlags::IN)));
         retry_on_intr(|| poll(&mut events, left.as_ref())).context("waiting for children")?;
         if events[0].revents().contains(PollFlags::IN) {
             // All that is told is told by any of the bytes.
@@ -173,17 +172,24 @@ impl<'a> Parent<'a> {
         }
     }
 
+    fn children(&self) -> impl Iterator<Item = &Child> {
+        self.workers.iter().filter_map(|worker| Some(&worker.child.as_ref()?.child))
+    }
+
     /// Lets the children finish, and waits for them.
     fn drain(mut self) -> Result<()> {
-        if self.workers.iter().all(|worker| worker.child.is_none()) {
+        if self.context.has_successor() {
+            self.children().for_each(Child::close_doors);
+        } else if self.children().next().is_none() {
             // Somebody must answer whoever waits to be accepted.
             self.replace(0);
         }
         self.listeners.clear();
-        for running in self.workers.iter().filter_map(|worker| worker.child.as_ref()) {
-            running.child.end_input();
-        }
+        let mut is_told = false;
         while self.workers.iter().any(|worker| worker.child.is_some()) {
+            if self.context.draining().is_fired() && !mem::replace(&mut is_told, true) {
+                self.children().for_each(Child::end_input);
+            }
             self.workers.iter_mut().for_each(|worker| worker.start_at = None);
             self.wait()?;
             self.workers.iter_mut().for_each(|worker| worker.look(self.context));

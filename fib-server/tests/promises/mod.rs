@@ -13,6 +13,7 @@ mod limits;
 mod panics;
 mod peers;
 mod reload;
+mod restart;
 mod workers;
 
 use std::{fs, thread};

@@ -1,0 +1,146 @@
+//! What clients notice when SIGUSR2 has another process take the server's place: nothing.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::{
+    effort::attempts,
+    support::{Ended, Measured, Process, Server, Way, for_each_way, wait_until},
+    watched::Watched,
+};
+
+for_each_way! {{
+    nobody_notices_a_restart,
+}}
+
+/// Clients that come one after the other, and how often each of them does: 2,000 a second.
+const THREADS: usize = 4;
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// What the log says of it.
+const SERVES: &str = "another process serves";
+
+/// A second is for clients to end by themselves.
+const CEILING: Duration = Duration::from_secs(20);
+
+fn nobody_notices_a_restart(way: Way) {
+    let watched = Watched::start(way, &["--algorithm", "recursive"]);
+    let mut generations = Generations::new(&watched.server);
+    let (is_over, connections) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let mut times = Measured::new("from the signal to the old one's exit", CEILING);
+    let restarts = attempts(2, 20);
+    thread::scope(|scope| {
+        // Also when something else has failed.
+        let _over = SetOnDrop(&is_over);
+        let come_and_go = || {
+            let begin = Instant::now();
+            for turn in 0.. {
+                if is_over.load(Relaxed) {
+                    return;
+                }
+                let mut client = watched.server.connect();
+                assert_eq!((client.ask("10"), client.ask("20")), ("55".into(), "6765".into()));
+                client.half_close();
+                assert_eq!(client.rest(), "");
+                connections.fetch_add(1, Relaxed);
+                thread::sleep((begin + turn * PAUSE).saturating_duration_since(Instant::now()));
+            }
+        };
+        let clients: Vec<_> = (0..THREADS).map(|_| scope.spawn(come_and_go)).collect();
+        for number in 1..=restarts {
+            times.take(generations.next());
+            watched.wait_until_it_is(r#"fib_restarts_total{outcome="ok"}"#, number);
+            assert_eq!(watched.get("/readyz").0, "200");
+        }
+        wait_until("enough have come", || {
+            connections.load(Relaxed) >= restarts * attempts(50, 2_000)
+        });
+        is_over.store(true, Relaxed);
+        for client in clients {
+            client.join().expect("it was answered");
+        }
+    });
+    generations.stop();
+    drop(generations);
+    let ended = watched.server.wait();
+    check_all_counts(&ended, restarts + 1);
+}
+
+/// Ends the clients, in whatever way the test ends.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+/// Every connection and request of each of the processes is accounted for.
+fn check_all_counts(ended: &Ended, processes: usize) {
+    let all: Vec<_> = ended.all_drained().collect();
+    assert_eq!(all.len(), processes, "{}", ended.log);
+    for drained in all {
+        let count = |name| drained[name].as_u64().unwrap();
+        assert_eq!(count("accepted"), count("closed"), "{}", ended.log);
+        let parts = count("ok") + count("err") + count("cancelled");
+        assert_eq!(count("requests"), parts, "{}", ended.log);
+    }
+}
+
+/// The process that serves now, killed when dropped.
+struct Generations<'a> {
+    server: &'a Server,
+    now: i32,
+}
+
+impl<'a> Generations<'a> {
+    fn new(server: &'a Server) -> Self {
+        Self { server, now: server.pid().cast_signed() }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(self.now).unwrap(), signal).expect("it runs");
+    }
+
+    /// Has another one take its place; how long it took until the old one was gone.
+    fn next(&mut self) -> Duration {
+        let old = self.now;
+        let begin = Instant::now();
+        let before = self.server.times_logged(SERVES);
+        self.signal(Signal::USR2);
+        wait_until("another process serves", || self.server.times_logged(SERVES) > before);
+        self.now = successors(&self.server.log()).last().expect("the log says which");
+        wait_until("the old one is gone", || is_gone(old));
+        begin.elapsed()
+    }
+
+    fn stop(&self) {
+        self.signal(Signal::TERM);
+        wait_until("the last one is gone", || is_gone(self.now));
+    }
+}
+
+impl Drop for Generations<'_> {
+    fn drop(&mut self) {
+        if self.now != self.server.pid().cast_signed() {
+            // It may be gone.
+            let _ = kill_process(Pid::from_raw(self.now).unwrap(), Signal::KILL);
+        }
+    }
+}
+
+fn is_gone(pid: i32) -> bool {
+    Process::find(pid).is_none_or(|it| it.state == 'Z')
+}
+
+/// The processes that have taken the place of another, as the log has them.
+fn successors(log: &str) -> impl Iterator<Item = i32> {
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines.filter_map(|line| line["fields"]["successor"].as_i64()?.try_into().ok())
+}
