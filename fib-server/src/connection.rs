@@ -325,9 +325,7 @@ impl Connections {
         let open = registry.open.values_mut();
         let all = open.map(|Open { socket, progress, sight }| Watched { socket, progress, sight });
         let too_much = self.counters.output().saturating_sub(max_output);
-        for verdict in reaper::reap(all, &timeouts, too_much, now) {
-            self.counters.timed_out(verdict);
-        }
+        reaper::reap(all, &timeouts, too_much, now, |verdict| self.counters.timed_out(verdict));
     }
 
     /// Sleeps for a while, or as long as there is no client; whether it is to go on.

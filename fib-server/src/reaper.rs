@@ -137,12 +137,13 @@ impl Watched<'_> {
     }
 
     /// Ends it, unless it has just ended itself, or it is the server that is late. Whether it did.
-    fn end(&self, verdict: Verdict) -> bool {
+    fn end(&self, verdict: Verdict, count: &mut impl FnMut(Verdict)) -> bool {
         let Some(socket) = self.socket.upgrade() else { return false };
         let ends_input = matches!(verdict, Verdict::Idle | Verdict::Line);
         if ends_input && has_input(&socket) {
             return false;
         }
+        count(verdict);
         self.progress.condemn(verdict);
         // It fails for a client that is gone already.
         let _ = if ends_input {
@@ -164,18 +165,20 @@ fn has_input(socket: &Socket) -> bool {
 }
 
 /// Ends those that have stood still for too long; and where there is too much output, by so many
-/// bytes, those that have let theirs wait longest. Why each of them.
+/// bytes, those that have let theirs wait longest. Each is counted first: who is told that it is
+/// over finds it counted.
 pub(crate) fn reap<'a>(
     all: impl Iterator<Item = Watched<'a>>,
     timeouts: &Timeouts,
     mut too_much: u64,
     now: Instant,
-) -> Vec<Verdict> {
-    let (mut verdicts, mut slow) = (Vec::new(), Vec::new());
+    mut count: impl FnMut(Verdict),
+) {
+    let mut slow = Vec::new();
     for it in all.filter(|it| !it.is_ended()) {
         let (waits, time) = it.sight.look(it.progress, now);
         if let Some(verdict) = timeouts.verdict(waits, time) {
-            verdicts.extend(it.end(verdict).then_some(verdict));
+            it.end(verdict, &mut count);
         } else if waits == Waits::ForRoom && time >= PATIENCE_WITHOUT_ROOM {
             slow.push((time, it));
         }
@@ -184,12 +187,10 @@ pub(crate) fn reap<'a>(
     while too_much > 0
         && let Some((_, longest)) = slow.pop()
     {
-        if longest.end(Verdict::Output) {
-            verdicts.push(Verdict::Output);
+        if longest.end(Verdict::Output, &mut count) {
             too_much = too_much.saturating_sub(longest.progress.held());
         }
     }
-    verdicts
 }
 
 #[cfg(test)]
@@ -234,7 +235,10 @@ mod tests {
                 progress,
                 sight,
             });
-            reap(all, &TIMEOUTS, too_much, self.begin + after)
+            let mut verdicts = Vec::new();
+            let count = |verdict| verdicts.push(verdict);
+            reap(all, &TIMEOUTS, too_much, self.begin + after, count);
+            verdicts
         }
 
         fn is_cut_off(&mut self, at: usize) -> bool {
