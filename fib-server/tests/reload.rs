@@ -74,6 +74,26 @@ fn who_is_connected_meets_new_limits() {
 }
 
 #[test]
+fn who_is_not_allowed_any_more_stays() {
+    for strategy in ["tokio-tasks", "prefork"] {
+        let file = ConfigFile::new("allow = [\"127.0.0.1\"]\n");
+        let flags = ["--config", file.path()];
+        let server = Server::start(Way { strategy, compute: "inline" }, &flags);
+        let mut before = server.connect();
+        assert_eq!(before.ask("30"), "832040");
+        file.write("allow = [\"10.0.0.0/8\"]\n");
+        reload(&server, RELOADED);
+        wait_until("nobody is let in", || {
+            let mut client = server.connect();
+            // Where somebody reads it, that is the end, too.
+            client.send_in_vain(&[b'1'; 100]);
+            client.rest_or_reset().is_empty()
+        });
+        assert_eq!(before.ask("30"), "832040");
+    }
+}
+
+#[test]
 fn the_last_drain_timeout_counts() {
     let file = ConfigFile::new("drain-timeout = \"1h\"\n");
     let server = Server::start("tokio-tasks", &["--config", file.path()]);
