@@ -238,7 +238,9 @@ struct SocketStream<'a> {
     waits: &'a Waits,
     key: usize,
     /// Whether this turn is used up: a client that sends without pause has one chunk read in each.
-    has_read: bool,
+    /// Less than a chunk is a pause, and behind it there may be the end, which must not wait for a
+    /// turn: those who leave would pile up while others come.
+    has_read_chunk: bool,
 }
 
 impl<'a> SocketStream<'a> {
@@ -246,7 +248,7 @@ impl<'a> SocketStream<'a> {
         let socket = Arc::clone(&connection.socket);
         socket.set_nonblocking(true)?;
         let key = waits.sockets.borrow_mut().insert(SocketWaits::default());
-        let stream = Self { socket, waits, key, has_read: false };
+        let stream = Self { socket, waits, key, has_read_chunk: false };
         let interest = Interest::READABLE | Interest::WRITABLE;
         watch(&waits.registry, &stream.socket, Token(key), interest)?;
         Ok(stream)
@@ -267,13 +269,13 @@ impl<'a> SocketStream<'a> {
                     // The queue is empty then: asking the kernel once more would only confirm it.
                     let is_short = result.as_ref().is_ok_and(|&len| len < CHUNK_LEN);
                     waits.is_drained = is_short && !waits.is_ended;
-                    self.has_read = true;
+                    self.has_read_chunk = !is_short;
                     return Poll::Ready(result);
                 }
             }
         }
         waits.to_receive = Some(task.waker().clone());
-        self.has_read = false;
+        self.has_read_chunk = false;
         Poll::Pending
     }
 
@@ -301,7 +303,7 @@ impl Stream for SocketStream<'_> {
         session: &mut Session,
         until: Option<Instant>,
     ) -> io::Result<Received> {
-        if self.has_read && !self.waits.sockets.borrow()[self.key].is_drained {
+        if self.has_read_chunk && !self.waits.sockets.borrow()[self.key].is_drained {
             self.yield_now().await;
         }
         let mut alarm = self.waits.pauses.alarm(until);

@@ -37,10 +37,24 @@ for_each_way! {{
 
 /// They connect, ask and leave as fast as they can; none of them has to try twice.
 fn no_client_of_a_flood_is_lost(way: Way) {
-    const THREADS: u8 = 8;
     let subject = Subject::start(way, &[]);
-    let flood = |from| {
-        for _ in 0..attempts(320, 20_000) / usize::from(THREADS) {
+    flood(&subject, attempts(320, 20_000));
+    subject.finish();
+}
+
+/// A conversation whose client has left ends before many others begin, however fast they come.
+#[test]
+fn who_leaves_does_not_wait_behind_who_comes() {
+    let subject = Subject::start("coroutines".into(), &["--max-connections", "100"]);
+    flood(&subject, 8_000);
+    subject.finish();
+}
+
+/// So many clients, a few at a time.
+fn flood(subject: &Subject, clients: usize) {
+    const THREADS: u8 = 8;
+    let come_and_go = |from| {
+        for _ in 0..clients / usize::from(THREADS) {
             let began = Instant::now();
             let mut client = subject.server().connect_from(Ipv4Addr::new(127, 0, 1, from));
             assert!(began.elapsed() < RETRY, "the queue of those who connect was full");
@@ -49,10 +63,9 @@ fn no_client_of_a_flood_is_lost(way: Way) {
     };
     thread::scope(|scope| {
         for from in 0..THREADS {
-            scope.spawn(move || flood(from));
+            scope.spawn(move || come_and_go(from));
         }
     });
-    subject.finish();
 }
 
 /// However much it sends before it reads, it reads why; and those inside notice nothing.
