@@ -144,6 +144,19 @@ pub struct Cli {
     #[arg(value_parser = humantime::parse_duration)]
     pub deadline: Option<Duration>,
 
+    /// Serve over TLS only, with the certificates in FILE: the server's own, and those between it
+    /// and its authority, in PEM; for tokio-tasks and thread-per-core
+    #[arg(long, env = "FIB_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The private key of that certificate, in PEM
+    #[arg(long, env = "FIB_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Serve only clients with a certificate that an authority in FILE has signed
+    #[arg(long, env = "FIB_TLS_CLIENT_CA", value_name = "FILE", requires = "tls_cert")]
+    pub tls_client_ca: Option<PathBuf>,
+
     /// Where to answer HTTP for those who watch the server, on /healthz, /readyz and /metrics:
     /// HOST:PORT or unix:PATH [default: nowhere]
     #[arg(long, env = "FIB_ADMIN", value_name = "ADDR")]

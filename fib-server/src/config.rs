@@ -82,6 +82,30 @@ pub enum ConfigError {
     /// Other machines could connect, and nothing says which of them may.
     #[error(transparent)]
     Exposed(#[from] Exposed),
+    /// It has no stream that encrypts.
+    #[error(
+        "--tls-cert needs a strategy on Tokio, tokio-tasks or thread-per-core: \
+         {strategy} speaks clear text alone"
+    )]
+    StrategyWithoutTls {
+        /// The strategy.
+        strategy: StrategyKind,
+    },
+    /// A file cannot be read, or they do not belong together.
+    #[error("{reason}")]
+    Tls {
+        /// Which one, and what is wrong with it.
+        reason: String,
+    },
+    /// The one would have to come before the other.
+    #[error(
+        "--trust-proxy with --tls-cert: a header of the PROXY protocol is not waited for before a \
+         handshake of TLS; let the proxy do one of both"
+    )]
+    ProxyWithTls,
+    /// Nobody polls a socket below TLS.
+    #[error("--busy-poll has no meaning with --tls-cert: encrypted sockets are not polled")]
+    BusyPollWithTls,
     /// The strategy cannot be built with these knobs.
     #[error(transparent)]
     Strategy(#[from] BuildError),
@@ -99,11 +123,18 @@ impl Config {
         if let Some(flag) = cli.useless_compute_flag() {
             return Err(ConfigError::Compute { flag, compute: cli.compute });
         }
+        let strategy = cli.strategy.build(Knobs { io_threads: cli.io_threads })?;
+        if settings.tls.is_some() && !strategy.has_tls() {
+            return Err(ConfigError::StrategyWithoutTls { strategy: cli.strategy });
+        }
+        if settings.tls.is_some() && cli.busy_poll.is_some() {
+            return Err(ConfigError::BusyPollWithTls);
+        }
         Ok(Self {
             addresses: cli.listen,
             socket_mode: cli.socket_mode,
             kind: cli.strategy,
-            strategy: cli.strategy.build(Knobs { io_threads: cli.io_threads })?,
+            strategy,
             settings,
             compute: ComputeOptions {
                 kind: cli.compute,

@@ -28,6 +28,7 @@ use crate::{
     session::Session,
     settings::{InForce, Settings},
     telemetry::Seldom,
+    tls,
 };
 
 /// Descriptors that are no client's: listeners, logs, wake-ups, a runtime's own.
@@ -271,11 +272,21 @@ impl Connections {
         } else {
             debug!(%peer, reason, "refused");
         }
-        let line = why.line(&self.limits());
-        match Leaving::begin(socket, &line) {
+        let settings = self.settings.load();
+        let line = why.line(&settings.limits);
+        // Who expects TLS would not understand it, and nobody else is to read it.
+        let word = if settings.tls.is_some() && !line.is_empty() { tls::REFUSAL } else { &line };
+        match Leaving::begin(socket, word) {
             Ok(leaving) if why.can_wait() => self.farewells.wait_for(leaving),
             Ok(mut leaving) => drop(leaving.is_over()),
             Err(error) => debug!(%peer, "the refusal was not sent: {error}"),
+        }
+    }
+
+    /// Closes without a further word, but so that the client can read the last one.
+    pub(crate) fn leave(&self, socket: &Arc<Socket>) {
+        if let Ok(leaving) = Leaving::begin(socket, &[]) {
+            self.farewells.wait_for(leaving);
         }
     }
 

@@ -27,6 +27,7 @@ use crate::{
     session::{InputEnd, Session},
     settings::Settings,
     shutdown::Latch,
+    tls::Tls,
 };
 
 /// What every strategy is given.
@@ -87,6 +88,11 @@ impl Context {
     /// The settings in force, to be looked at for a moment.
     pub(crate) fn settings(&self) -> Guard<Arc<Settings>> {
         self.connections.settings().load()
+    }
+
+    /// The certificates for whoever connects now, where conversations are encrypted.
+    pub(crate) fn tls(&self) -> Option<Tls> {
+        self.settings().tls.clone()
     }
 
     /// Puts others into force, for this process.

@@ -37,6 +37,7 @@ mod sync;
 mod sys;
 mod systemd;
 pub mod telemetry;
+mod tls;
 
 use std::{ffi::OsString, iter, sync::Arc};
 

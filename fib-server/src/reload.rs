@@ -91,8 +91,12 @@ fn read_again(context: &Context) -> Result<(Settings, Vec<String>)> {
     let fixed: Vec<_> = changed.iter().copied().filter(|key| !CHANGEABLE.contains(key)).collect();
     ensure!(fixed.is_empty(), "it takes a restart to change {}", fixed.join(", "));
     let changed = changed.into_iter().map(str::to_owned).collect();
+    let was_encrypted = settings.tls.is_some();
     drop(settings);
-    Ok((arguments.into_settings()?, changed))
+    let settings = arguments.into_settings()?;
+    let is_encrypted = settings.tls.is_some();
+    ensure!(is_encrypted == was_encrypted, "it takes a restart to begin or to end with TLS");
+    Ok((settings, changed))
 }
 
 /// Puts other settings into force in this process.

@@ -2,16 +2,21 @@
 //!
 //! Its connections are accepted, limited and counted as all others are. Only that it may connect is
 //! known to the server, whatever `--allow` says.
+//!
+//! Over TLS it takes the server's own certificate and no other. Where clients have to have one it
+//! has none, and to be told so proves as much: the loop that accepts has accepted, and the one that
+//! serves has shaken hands.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
-    net::{Shutdown, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr},
     sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use rustix::io::Errno;
+use rustls::{ClientConnection, StreamOwned, pki_types::ServerName};
 use socket2::{SockAddr, Socket, Type};
 use tracing::warn;
 
@@ -20,6 +25,7 @@ use crate::{
     context::Context,
     listener::{Listener, is_short_of_resources},
     strategy::Turns,
+    tls::Tls,
 };
 
 /// The longest reply that is read.
@@ -78,7 +84,7 @@ impl SelfCheck {
         let until = Instant::now() + patience;
         for door in &self.doors {
             while !self.is_excused()
-                && let Err(error) = visit(door, &self.context, until, ask)
+                && let Err(error) = self.ask_at(door, until)
                 && !is_no_sign(&error)
             {
                 if time_left(until).is_err() {
@@ -102,10 +108,15 @@ impl SelfCheck {
         while !has_seen_a_client() && Instant::now() < until {
             for door in &self.doors {
                 // Who does not answer may be the other.
-                let _ = visit(door, &self.context, until, ask);
+                let _ = self.ask_at(door, until);
             }
             thread::sleep(PAUSE / 4);
         }
+    }
+
+    fn ask_at(&self, door: &SockAddr, until: Instant) -> io::Result<()> {
+        let tls = self.context.tls();
+        visit(door, &self.context, until, |socket, until| ask(socket, tls.as_ref(), until))
     }
 
     /// Whether there is a good reason not to answer: the server drains, for which there is a time
@@ -129,19 +140,35 @@ fn leave(mut socket: &Socket, until: Instant) -> io::Result<()> {
     Ok(())
 }
 
-/// Asks for F(1). Any reply will do, also that the server is busy.
-fn ask(mut socket: &Socket, until: Instant) -> io::Result<()> {
+/// Asks for F(1). Any reply will do, also that the server is busy, or takes no such client.
+fn ask(socket: &Socket, tls: Option<&Tls>, until: Instant) -> io::Result<()> {
     socket.set_write_timeout(Some(time_left(until)?))?;
-    socket.write_all(b"1\n")?;
-    socket.shutdown(Shutdown::Write)?;
     socket.set_read_timeout(Some(time_left(until)?))?;
+    let Some(tls) = tls else { return ask_over(socket) };
+    // Whatever its name: it is known by its certificate.
+    let name = ServerName::from(IpAddr::from(Ipv4Addr::LOCALHOST));
+    let client = ClientConnection::new(tls.itself(), name).map_err(io::Error::other)?;
+    match ask_over(StreamOwned::new(client, socket)) {
+        Err(error) if is_alert(&error) => Ok(()),
+        result => result,
+    }
+}
+
+fn ask_over(mut stream: impl Read + Write) -> io::Result<()> {
+    stream.write_all(b"1\n")?;
     let mut reply = String::new();
-    BufReader::new(socket.take(REPLY_LEN_MAX)).read_line(&mut reply)?;
+    BufReader::new(stream.take(REPLY_LEN_MAX)).read_line(&mut reply)?;
     if reply == "1\n" || reply.starts_with("ERR ") {
         Ok(())
     } else {
         Err(io::Error::new(io::ErrorKind::InvalidData, format!("F(1) is 1, not {reply:?}")))
     }
+}
+
+/// Whether the server has said in TLS what is wrong with its client.
+fn is_alert(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|it| it.downcast_ref());
+    matches!(cause, Some(rustls::Error::AlertReceived(_)))
 }
 
 /// Connects, in such a way that the server lets it in, and talks.

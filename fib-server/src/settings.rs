@@ -18,10 +18,11 @@ use crate::{
     connection::ConnectionLimits,
     reaper::Timeouts,
     shutdown::DrainTimes,
+    tls::Tls,
 };
 
 /// The flags that [`Settings`] are made of. All others are for the life of the process.
-pub(crate) const CHANGEABLE: [&str; 15] = [
+pub(crate) const CHANGEABLE: [&str; 18] = [
     "allow",
     "allow-user",
     "deadline",
@@ -35,6 +36,9 @@ pub(crate) const CHANGEABLE: [&str; 15] = [
     "max-n",
     "max-output",
     "max-per-address",
+    "tls-cert",
+    "tls-client-ca",
+    "tls-key",
     "trust-proxy",
     "write-timeout",
 ];
@@ -52,6 +56,8 @@ pub struct Settings {
     pub jobs: JobLimits,
     /// When a drain begins, and how long it may take.
     pub drain: DrainTimes,
+    /// The certificates, where conversations are encrypted.
+    pub(crate) tls: Option<Tls>,
     /// All that was said to come to this, for processes that are to serve alike.
     pub(crate) typed: Typed,
 }
@@ -75,6 +81,10 @@ impl Settings {
         }
         let access = Access::new(cli)?;
         let none_if_zero = |limit: std::time::Duration| (!limit.is_zero()).then_some(limit);
+        let tls = Tls::load(cli)?;
+        if tls.is_some() && !cli.trust_proxy.is_empty() {
+            return Err(ConfigError::ProxyWithTls);
+        }
         Ok(Self {
             access,
             protocol: Limits { dialect: cli.dialect, max_line: cli.max_line, max_n },
@@ -90,6 +100,7 @@ impl Settings {
             },
             jobs: JobLimits { max_in_flight: cli.max_in_flight, deadline: cli.deadline },
             drain: DrainTimes { delay: cli.drain_delay, timeout: cli.drain_timeout },
+            tls,
             typed,
         })
     }
@@ -102,6 +113,7 @@ impl Settings {
             limits: ConnectionLimits::none(max_connections),
             jobs: JobLimits { max_in_flight: max_connections, deadline: None },
             drain: DrainTimes::default(),
+            tls: None,
             typed: Typed::default(),
         }
     }

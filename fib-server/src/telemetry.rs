@@ -76,8 +76,14 @@ pub(crate) fn log_end(result: io::Result<()>) {
 }
 
 fn is_client_gone(kind: io::ErrorKind) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, TimedOut};
-    matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | TimedOut)
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, InvalidData, NotConnected, TimedOut,
+    };
+    // Over TLS, the client may send what is none, or may give up with an alert.
+    matches!(
+        kind,
+        BrokenPipe | ConnectionAborted | ConnectionReset | InvalidData | NotConnected | TimedOut
+    )
 }
 
 #[cfg(test)]

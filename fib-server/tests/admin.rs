@@ -38,7 +38,7 @@ fn it_is_well_and_ready(way: Way) {
     let watched = Watched::start(way, &[]);
     assert_eq!(watched.get("/healthz"), ("200".to_owned(), "ok\n".to_owned()));
     assert_eq!(watched.get("/readyz"), ("200".to_owned(), "ready\n".to_owned()));
-    let Way { strategy, compute } = way;
+    let Way { strategy, compute, .. } = way;
     let labels = format!(r#"strategy="{strategy}",compute="{compute}",algorithm="doubling""#);
     let version = env!("CARGO_PKG_VERSION");
     let name = format!(r#"fib_build_info{{version="{version}",{labels}}}"#);
@@ -240,8 +240,8 @@ fn an_address_in_use_is_told() {
 #[cfg(target_os = "linux")]
 #[test]
 fn lost_processes_are_counted() {
-    let prefork = (Way { strategy: "prefork", compute: "inline" }, "--io-threads");
-    let processes = (Way { strategy: "coroutines", compute: "processes" }, "--compute-threads");
+    let prefork = (Way::new("prefork", "inline"), "--io-threads");
+    let processes = (Way::new("coroutines", "processes"), "--compute-threads");
     for (way, flag) in [prefork, processes] {
         let watched = Watched::start(way, &[flag, "2"]);
         watched.wait_until_it_is("fib_workers", 2);
@@ -260,7 +260,7 @@ fn lost_processes_are_counted() {
 #[cfg(target_os = "linux")]
 #[test]
 fn the_jobs_of_a_killed_process_are_cancelled() {
-    let way = Way { strategy: "prefork", compute: "pool" };
+    let way = Way::new("prefork", "pool");
     let watched = Watched::start(way, &[LONG, &["--io-threads", "1"]].concat());
     let mut client = watched.server.connect();
     client.send("1\n60\n");
@@ -279,7 +279,7 @@ fn the_jobs_of_a_killed_process_are_cancelled() {
 #[test]
 fn refused_jobs_are_counted() {
     let flags = [LONG, &["--max-in-flight", "1", "--deadline", "10s"]].concat();
-    let way = Way { strategy: "tokio-tasks", compute: "pool" };
+    let way = Way::new("tokio-tasks", "pool");
     let watched = Watched::start(way, &flags);
     let mut client = watched.server.connect();
     assert!(client.ask("60").starts_with("ERR busy"), "it would take hours");

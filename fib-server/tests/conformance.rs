@@ -4,7 +4,7 @@ use std::{iter, thread, time::Duration};
 
 use crate::support::{Client, Server, Way, for_each_way};
 
-for_each_way! {{
+for_each_way! { also_over_tls {
     a_number_is_answered,
     answers_come_in_order,
     a_request_in_pieces_is_one_request,
@@ -287,7 +287,7 @@ fn a_client_that_never_pauses_leaves_turns_to_others(way: Way) {
     }
     let server = Server::start(way, &[]);
     let (mut sender, mut other) = (server.connect(), server.connect());
-    let (mut receiver, mut end) = (sender.another_end(), sender.another_end());
+    let (mut receiver, end) = (sender.another_end(), sender.another_end());
     let sending = thread::spawn(move || sender.send_until_cut_off("1\n".repeat(8192).as_bytes()));
     assert_eq!(receiver.line(), "1", "it has begun");
     let receiving = thread::spawn(move || receiver.receive_in_vain());

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod admin;
+mod certificates;
 mod cli;
 mod config_file;
 mod conformance;
@@ -32,3 +33,4 @@ mod support;
 #[cfg(target_os = "linux")]
 mod systemd;
 mod watched;
+mod wire;

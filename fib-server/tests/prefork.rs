@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use crate::support::{Client, Process, Server, Way, strike, wait_until};
 
-const WAY: Way = Way { strategy: "prefork", compute: "inline" };
+const WAY: Way = Way::new("prefork", "inline");
 
 fn start(processes: usize, flags: &[&str]) -> Server {
     let count = processes.to_string();

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 
 use crate::support::{Client, Process, Server, Way, strike, wait_until};
 
-const WAY: Way = Way { strategy: "thread-per-connection", compute: "processes" };
+const WAY: Way = Way::new("thread-per-connection", "processes");
 
 /// What ends a child, or would.
 const BLOWS: [Signal; 3] = [Signal::KILL, Signal::SEGV, Signal::STOP];

@@ -56,7 +56,7 @@ fn who_is_connected_meets_new_limits() {
     for strategy in ["tokio-tasks", "prefork"] {
         let file = ConfigFile::new("max-n = 60\nidle-timeout = \"0s\"\n");
         let flags = ["--algorithm", "recursive", "--config", file.path()];
-        let server = Server::start(Way { strategy, compute: "pool" }, &flags);
+        let server = Server::start(Way::new(strategy, "pool"), &flags);
         let mut before = server.connect();
         assert_eq!(before.ask("1"), "1");
         file.write("max-n = 30\ndeadline = \"1ms\"\nidle-timeout = \"0s\"\n");
@@ -78,7 +78,7 @@ fn who_is_not_allowed_any_more_stays() {
     for strategy in ["tokio-tasks", "prefork"] {
         let file = ConfigFile::new("allow = [\"127.0.0.1\"]\n");
         let flags = ["--config", file.path()];
-        let server = Server::start(Way { strategy, compute: "inline" }, &flags);
+        let server = Server::start(strategy, &flags);
         let mut before = server.connect();
         assert_eq!(before.ask("30"), "832040");
         file.write("allow = [\"10.0.0.0/8\"]\n");
@@ -115,7 +115,7 @@ fn the_last_drain_timeout_counts() {
 fn a_child_that_is_replaced_serves_as_the_others() {
     let file = ConfigFile::new("max-n = 100\n");
     let flags = ["--io-threads", "2", "--config", file.path()];
-    let server = Server::start(Way { strategy: "prefork", compute: "processes" }, &flags);
+    let server = Server::start(Way::new("prefork", "processes"), &flags);
     file.write("max-n = 30\n");
     reload(&server, RELOADED);
     file.write("this is no file\n");

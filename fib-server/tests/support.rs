@@ -17,26 +17,44 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use socket2::{Domain, Type};
 
+use crate::{certificates::Certificates, wire::Wire};
+
 /// Long enough for the slowest machine, short enough to fail.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How a server serves: who owns its sockets, and who computes.
+/// How a server serves: who owns its sockets, who computes, and whether over TLS.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Way {
     pub(crate) strategy: &'static str,
     pub(crate) compute: &'static str,
+    pub(crate) over_tls: bool,
+}
+
+impl Way {
+    /// In clear text.
+    pub(crate) const fn new(strategy: &'static str, compute: &'static str) -> Self {
+        Self { strategy, compute, over_tls: false }
+    }
 }
 
 /// A strategy alone computes inline.
 impl From<&'static str> for Way {
     fn from(strategy: &'static str) -> Self {
-        Self { strategy, compute: "inline" }
+        Self::new(strategy, "inline")
     }
 }
 
 /// Writes a module for each strategy, in it one for each way to compute, and in that a test for
-/// each promise.
+/// each promise; for promises that are kept over TLS, too, in modules of their own.
 macro_rules! for_each_way {
+    (also_over_tls $promises:tt) => {
+        $crate::support::for_each_way! { $promises }
+        $crate::support::for_each_way! { over_tls_alone $promises }
+    };
+    (over_tls_alone $promises:tt) => {
+        $crate::support::for_each_way! { @encrypted tokio_tasks_over_tls "tokio-tasks" $promises }
+        $crate::support::for_each_way! { @encrypted thread_per_core_over_tls "thread-per-core" $promises }
+    };
     ($promises:tt) => {
         $crate::support::for_each_way! { @strategy sequential "sequential" $promises }
         $crate::support::for_each_way! { @strategy thread_per_connection "thread-per-connection" $promises }
@@ -49,18 +67,28 @@ macro_rules! for_each_way {
         $crate::support::for_each_way! { @strategy prefork "prefork" $promises }
     };
     (@strategy $module:ident $strategy:literal $promises:tt) => {
+        $crate::support::for_each_way! { @wire $module $strategy false $promises }
+    };
+    (@encrypted $module:ident $strategy:literal $promises:tt) => {
+        $crate::support::for_each_way! { @wire $module $strategy true $promises }
+    };
+    (@wire $module:ident $strategy:literal $over_tls:literal $promises:tt) => {
         mod $module {
-            $crate::support::for_each_way! { @compute inline "inline" $strategy $promises }
-            $crate::support::for_each_way! { @compute pool "pool" $strategy $promises }
-            $crate::support::for_each_way! { @compute processes "processes" $strategy $promises }
+            $crate::support::for_each_way! { @compute inline "inline" $strategy $over_tls $promises }
+            $crate::support::for_each_way! { @compute pool "pool" $strategy $over_tls $promises }
+            $crate::support::for_each_way! { @compute processes "processes" $strategy $over_tls $promises }
         }
     };
-    (@compute $module:ident $compute:literal $strategy:literal { $($promise:ident),* $(,)? }) => {
+    (
+        @compute $module:ident $compute:literal $strategy:literal $over_tls:literal
+        { $($promise:ident),* $(,)? }
+    ) => {
         mod $module {
             $(#[test]
             fn $promise() {
                 if $crate::support::is_available($strategy) {
-                    let way = $crate::support::Way { strategy: $strategy, compute: $compute };
+                    let way = $crate::support::Way::new($strategy, $compute);
+                    let way = $crate::support::Way { over_tls: $over_tls, ..way };
                     super::super::$promise(way);
                 }
             })*
@@ -135,6 +163,8 @@ pub(crate) struct Server {
     address: String,
     log: Arc<Mutex<String>>,
     logging: Option<JoinHandle<()>>,
+    /// What its clients need, where they need any.
+    certificates: Option<Certificates>,
 }
 
 /// How a server ended.
@@ -161,9 +191,14 @@ impl Server {
 
     /// Has another program start a server in its own place.
     pub(crate) fn start_by(starter: &[&str], way: impl Into<Way>, flags: &[&str]) -> Self {
-        let Way { strategy, compute } = way.into();
+        let Way { strategy, compute, over_tls } = way.into();
         let way = ["--listen", "127.0.0.1:0", "--strategy", strategy, "--compute", compute];
-        Self::run_by(starter, &[&way, flags].concat())
+        let certificates = over_tls.then(Certificates::new);
+        let tls = certificates.as_ref().map(|it| it.flags_of("server"));
+        let tls: Vec<_> = tls.iter().flatten().map(String::as_str).collect();
+        let mut server = Self::run_by(starter, &[&way, &tls[..], flags].concat());
+        server.certificates = certificates;
+        server
     }
 
     /// Starts a server with exactly these flags.
@@ -196,7 +231,7 @@ impl Server {
         let log = Arc::<Mutex<String>>::default();
         let copy = Arc::clone(&log);
         let logging = Some(thread::spawn(move || collect(stderr, &copy)));
-        Self { child, stdout, address, log, logging }
+        Self { child, stdout, address, log, logging, certificates: None }
     }
 
     pub(crate) fn address(&self) -> &str {
@@ -211,12 +246,32 @@ impl Server {
     }
 
     pub(crate) fn connect(&self) -> Client {
-        Client::new(TcpStream::connect(&self.address).expect("the server accepts"))
+        self.client_on(self.connect_socket())
+    }
+
+    fn client_on(&self, socket: TcpStream) -> Client {
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Client::new(match &self.certificates {
+            None => Wire::new(socket),
+            Some(it) => Wire::encrypted(socket, it.client(None)).expect("they shake hands"),
+        })
+    }
+
+    /// A socket that is connected and no more: no handshake has begun.
+    pub(crate) fn connect_socket(&self) -> TcpStream {
+        let socket = TcpStream::connect(&self.address).expect("the server accepts");
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket
+    }
+
+    /// What its clients trust.
+    pub(crate) fn certificates(&self) -> &Certificates {
+        self.certificates.as_ref().expect("it serves over TLS")
     }
 
     /// Connects from another address of this machine.
     pub(crate) fn connect_from(&self, address: Ipv4Addr) -> Client {
-        Client::connect_from(address, self.address.parse().unwrap())
+        self.client_on(socket_from(address, self.address.parse().unwrap()))
     }
 
     /// A client whose kernel keeps no more than so much for it.
@@ -226,7 +281,7 @@ impl Server {
         socket.set_recv_buffer_size(bytes).unwrap();
         let server: SocketAddr = self.address.parse().unwrap();
         socket.connect(&server.into()).expect("the server accepts");
-        Client::new(socket.into())
+        self.client_on(socket.into())
     }
 
     /// A client for whom there is room, once the server has noticed that another has left.
@@ -263,7 +318,7 @@ impl Server {
 
     /// Which of its children serves this client.
     pub(crate) fn child_that_serves(&self, client: &Client) -> Option<i32> {
-        let socket = client.socket.get_ref();
+        let socket = client.socket.get_ref().socket();
         let (ours, theirs) = (socket.local_addr().unwrap(), socket.peer_addr().unwrap());
         let table = procfs::net::tcp().unwrap().into_iter();
         let inode = table.filter(|it| (it.local_address, it.remote_address) == (theirs, ours));
@@ -495,24 +550,30 @@ fn collect(stderr: ChildStderr, log: &Mutex<String>) {
     }
 }
 
+/// Connects from an address of this machine.
+fn socket_from(address: Ipv4Addr, server: SocketAddr) -> TcpStream {
+    let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::new(address.into(), 0).into()).unwrap();
+    socket.connect(&server.into()).expect("the server accepts");
+    socket.into()
+}
+
 /// A client, with nothing between the test and the bytes.
 pub(crate) struct Client {
-    socket: BufReader<TcpStream>,
+    socket: BufReader<Wire>,
 }
 
 impl Client {
-    fn new(socket: TcpStream) -> Self {
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.set_nodelay(true).unwrap();
-        Self { socket: BufReader::new(socket) }
+    pub(crate) fn new(wire: Wire) -> Self {
+        wire.socket().set_nodelay(true).unwrap();
+        Self { socket: BufReader::new(wire) }
     }
 
-    /// Connects from an address of this machine.
+    /// Connects from an address of this machine, in clear text.
     pub(crate) fn connect_from(address: Ipv4Addr, server: SocketAddr) -> Self {
-        let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::new(address.into(), 0).into()).unwrap();
-        socket.connect(&server.into()).expect("the server accepts");
-        Self::new(socket.into())
+        let socket = socket_from(address, server);
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self::new(Wire::new(socket))
     }
 
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -553,21 +614,26 @@ impl Client {
 
     /// The same connection, for another thread.
     pub(crate) fn another_end(&self) -> Self {
-        Self { socket: BufReader::new(self.socket.get_ref().try_clone().unwrap()) }
+        Self { socket: BufReader::new(self.socket.get_ref().clone()) }
     }
 
     /// Closes both directions, also for the other ends.
-    pub(crate) fn shutdown(&mut self) {
-        self.socket.get_mut().shutdown(Shutdown::Both).unwrap();
+    pub(crate) fn shutdown(&self) {
+        self.socket.get_ref().socket().shutdown(Shutdown::Both).unwrap();
     }
 
-    pub(crate) fn half_close(&mut self) {
-        self.socket.get_mut().shutdown(Shutdown::Write).unwrap();
+    /// Ends TCP alone, without a word in the layer above it, where there is one.
+    pub(crate) fn end_tcp(&self) {
+        self.socket.get_ref().socket().shutdown(Shutdown::Write).unwrap();
+    }
+
+    pub(crate) fn half_close(&self) {
+        self.socket.get_ref().half_close().unwrap();
     }
 
     /// The same, of a connection that the server may have ended already.
-    pub(crate) fn half_close_in_vain(&mut self) {
-        let _ = self.socket.get_mut().shutdown(Shutdown::Write);
+    pub(crate) fn half_close_in_vain(&self) {
+        let _ = self.socket.get_ref().half_close();
     }
 
     /// The next line, without its newline.
@@ -610,6 +676,8 @@ impl Client {
     pub(crate) fn rest_or_reset(&mut self) -> String {
         let mut rest = String::new();
         match self.socket.read_to_string(&mut rest) {
+            // TLS tells a reset from one that came after all was read.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => rest,
             Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("{error}"),
             _ => rest,
         }
@@ -631,7 +699,6 @@ impl Client {
 
     /// Closes with a reset, as a crashed client's kernel does.
     pub(crate) fn reset(self) {
-        let socket = socket2::Socket::from(self.socket.into_inner());
-        socket.set_linger(Some(Duration::ZERO)).unwrap();
+        self.socket.into_inner().reset();
     }
 }

@@ -18,6 +18,7 @@ use std::{
 use rustix::process::Signal;
 
 use crate::{
+    certificates::Certificates,
     config_file::ConfigFile,
     support::{PATIENCE, Server, Way, all_strategies, for_each_way, skip, wait_until},
     watched::{free_address, get, status},
@@ -97,7 +98,7 @@ impl Drop for Manager {
 }
 
 fn it_reports_to_its_manager(way: Way) {
-    let Way { strategy, compute } = way;
+    let Way { strategy, compute, .. } = way;
     let manager = Manager::new();
     let server = manager.start(&["--strategy", strategy, "--compute", compute]);
     manager.hear_ready();
@@ -156,6 +157,24 @@ fn it_lets_itself_in() {
             let ended = server.stop();
             assert!(!ended.log.contains("not-allowed"), "{}", ended.log);
             assert!(ended.count("ok") > 0, "{}", ended.log);
+        }
+    }
+}
+
+/// It knows its own certificate; where clients need one, it is content with being told so.
+#[test]
+fn a_server_over_tls_asks_itself_too() {
+    let certificates = Certificates::new();
+    let (own, ca) = (certificates.flags_of("server"), certificates.path("ca.pem"));
+    let own: Vec<_> = own.iter().map(String::as_str).collect();
+    for strategy in ["tokio-tasks", "thread-per-core"] {
+        for mutual in [&["--tls-client-ca", &ca][..], &[]] {
+            let manager = Manager::new();
+            let server = manager.start(&[&["--strategy", strategy], &own[..], mutual].concat());
+            manager.hear_ready();
+            manager.hear_life(2);
+            let log = server.stop().log;
+            assert!(!log.contains("does not answer itself"), "{log}");
         }
     }
 }

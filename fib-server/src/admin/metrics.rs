@@ -17,7 +17,7 @@ use crate::{
     Config,
     compute::ComputeOptions,
     connection::ConnectionLimits,
-    counters::{Tally, Times},
+    counters::{Handshake, Tally, Times},
     progress::Verdict,
     rejection::Rejection,
     reload::ReloadCounts,
@@ -98,9 +98,10 @@ impl Snapshot {
         let Tally { accepted, closed, refused, .. } = self.tally;
         page.counter("fib_connections_accepted", "Connections that were taken on.", accepted)?;
         page.counter("fib_connections_closed", "Those of them that have ended.", closed)?;
-        let help = "Connections that were not served: busy, because there were --max-connections; \
-                    descriptors, because it may open no more files; not-allowed, by --allow or --allow-user; proxy-header, because a proxy of \
-                    --trust-proxy did not say for whom it spoke.";
+        let help = "Connections that were not served: busy, because there were --max-connections, \
+                    and address, --max-per-address of theirs; descriptors, because no more files \
+                    may be open; not-allowed, by --allow or --allow-user; proxy-header, because a \
+                    proxy of --trust-proxy did not say for whom it spoke.";
         let reasons = Rejection::ALL.map(|it| (it.reason(), refused[it as usize]));
         page.counters("fib_connections_refused", help, "reason", &reasons)?;
         page.gauge("fib_connections_open", "Connections now.", accepted.saturating_sub(closed))?;
@@ -111,6 +112,9 @@ impl Snapshot {
                     needed the room of the answers that it did not read.";
         let reasons = Verdict::ALL.map(|it| (it.name(), self.tally.timed_out[it as usize]));
         page.counters("fib_connections_timed_out", help, "reason", &reasons)?;
+        let help = "Handshakes of TLS: ok, failed, or timeout, because the client took too long.";
+        let outcomes = Handshake::ALL.map(|it| (it.name(), self.tally.handshakes[it as usize]));
+        page.counters("fib_tls_handshakes", help, "outcome", &outcomes)?;
         let help =
             "Bytes of large answers that are computed, or wait for their clients to read them.";
         page.gauge("fib_output_bytes", help, self.tally.output)?;

@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64;
 
 use super::histogram::Histogram;
-use crate::{progress::Verdict, rejection::Rejection};
+use crate::{counters::Handshake, progress::Verdict, rejection::Rejection};
 
 /// Into how many lines of the cache the counters of requests are spread. Connections are dealt out
 /// to them, so that two cores that answer at the same time seldom want the same one.
@@ -19,6 +19,7 @@ pub(crate) struct Cell {
     pub(super) closed: AtomicU64,
     pub(super) refused: [AtomicU64; Rejection::ALL.len()],
     pub(super) timed_out: [AtomicU64; Verdict::ALL.len()],
+    pub(super) handshakes: [AtomicU64; Handshake::ALL.len()],
     /// Bytes of large answers that are computed, or wait to be read.
     pub(super) output: AtomicU64,
     /// Threads or processes that compute.

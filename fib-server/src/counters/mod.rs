@@ -35,6 +35,8 @@ pub struct Tally {
     /// Connections that the server ended, because they kept it waiting: idle, in the middle of a
     /// line, not reading, and not reading while others needed the room.
     pub timed_out: [u64; Verdict::ALL.len()],
+    /// Handshakes of TLS, by what became of them.
+    pub handshakes: [u64; Handshake::ALL.len()],
     /// Bytes of large answers that are computed, or wait to be read.
     pub output: u64,
     /// What became of the requests.
@@ -47,6 +49,28 @@ pub struct Tally {
     pub restarts: u64,
     /// Bugs that cost somebody an answer or a connection.
     pub panics: u64,
+}
+
+/// What became of a handshake of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Handshake {
+    Ok,
+    Failed,
+    TimedOut,
+}
+
+impl Handshake {
+    pub(crate) const ALL: [Self; 3] = [Self::Ok, Self::Failed, Self::TimedOut];
+
+    /// What it is called for who watches.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::TimedOut => "timeout",
+        }
+    }
 }
 
 /// The counters of all processes that serve the same clients.
@@ -181,6 +205,11 @@ impl Counters {
         self.origins.release(place);
     }
 
+    /// Takes note of what became of a handshake.
+    pub(crate) fn shaken_hands(&self, outcome: Handshake) {
+        self.own().handshakes[outcome as usize].fetch_add(1, Relaxed);
+    }
+
     /// Gives a connection's place back.
     pub(crate) fn close(&self) {
         let own = self.own();
@@ -244,6 +273,7 @@ impl Counters {
             accepted: sum(|it| &it.accepted),
             refused: self.sums(|it| &it.refused),
             timed_out: self.sums(|it| &it.timed_out),
+            handshakes: self.sums(|it| &it.handshakes),
             output: self.output(),
             requests: self.requests(),
             jobs: self.all().iter().map(|cell| cell.jobs.read()).sum(),

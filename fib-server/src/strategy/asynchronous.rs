@@ -1,5 +1,7 @@
 //! A conversation as a task on a Tokio runtime: what the strategies that have one share.
 
+mod encrypted;
+
 use std::{
     hint, io,
     sync::{
@@ -34,9 +36,13 @@ pub(super) fn serve(connection: Connection, context: Arc<Context>) -> impl Futur
     // No `async fn`: in its future, the arguments would have two places.
     let span = context.span(&connection);
     let conversation = async move {
-        match AsyncStream::new(&connection, &context) {
-            Ok(stream) => conversation::serve(connection, stream, &context).await,
-            Err(error) => telemetry::log_end(Err(error)),
+        match context.tls() {
+            None => match AsyncStream::new(&connection, &context) {
+                Ok(stream) => conversation::serve(connection, stream, &context).await,
+                Err(error) => telemetry::log_end(Err(error)),
+            },
+            // In memory of its own, which a conversation in clear text does without.
+            Some(tls) => Box::pin(encrypted::serve(connection, &tls, &context)).await,
         }
     };
     conversation.instrument(span)

@@ -59,6 +59,11 @@ pub(super) trait Stream {
     /// Sends all of the session's output.
     async fn send(&mut self, session: &mut Session) -> io::Result<()>;
 
+    /// Tells the client that all is sent.
+    async fn end_output(&mut self, socket: &Socket) -> io::Result<()> {
+        socket.shutdown(Shutdown::Write)
+    }
+
     /// Lets the other conversations of this thread have their turn, if there are any.
     async fn yield_now(&mut self);
 
@@ -134,7 +139,7 @@ async fn converse(
         // From here on nobody waits for the client.
         connection.session.keep_waiting();
         if connection.session.is_over() {
-            connection.socket.shutdown(Shutdown::Write)?;
+            stream.end_output(&connection.socket).await?;
             return linger(&mut connection.session, &mut stream).await;
         }
         if held_back {

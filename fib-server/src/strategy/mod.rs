@@ -64,6 +64,11 @@ pub trait Strategy: fmt::Debug + Send {
         Turns::Together
     }
 
+    /// Whether its conversations can be encrypted.
+    fn has_tls(&self) -> bool {
+        false
+    }
+
     /// Serves whoever connects until the latch fires and every client is gone.
     ///
     /// It blocks its caller: a strategy that needs a runtime builds it inside.

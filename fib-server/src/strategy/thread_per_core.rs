@@ -55,6 +55,10 @@ impl Strategy for ThreadPerCore {
         self.threads()
     }
 
+    fn has_tls(&self) -> bool {
+        true
+    }
+
     fn serve(self: Box<Self>, listeners: Vec<Listener>, context: &Arc<Context>) -> Result<()> {
         let threads = self.threads();
         let mut shares: Vec<_> = (0..threads).map(|_| Vec::new()).collect();

@@ -29,6 +29,10 @@ impl TokioTasks {
 }
 
 impl Strategy for TokioTasks {
+    fn has_tls(&self) -> bool {
+        true
+    }
+
     fn serve(self: Box<Self>, listeners: Vec<Listener>, context: &Arc<Context>) -> Result<()> {
         let mut builder = runtime::Builder::new_multi_thread();
         if let Some(threads) = self.io_threads {

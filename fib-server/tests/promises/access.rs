@@ -175,7 +175,7 @@ fn nobody_else_is_believed(way: Way) {
 fn a_header_has_to_come_in_time() {
     thread::scope(|scope| {
         for strategy in all_strategies() {
-            scope.spawn(move || await_headers(Way { strategy, compute: "pool" }));
+            scope.spawn(move || await_headers(Way::new(strategy, "pool")));
         }
     });
 }

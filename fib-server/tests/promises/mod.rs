@@ -14,6 +14,7 @@ mod panics;
 mod peers;
 mod reload;
 mod restart;
+mod tls;
 mod workers;
 
 use std::{fs, thread};

@@ -30,7 +30,7 @@ const BLOWS: [Signal; 3] = [Signal::KILL, Signal::SEGV, Signal::STOP];
 fn a_lost_worker_costs_nobody_an_answer() {
     let mut choices = choices();
     for strategy in concurrent_strategies().chain(["sequential"]) {
-        let way = Way { strategy, compute: "processes" };
+        let way = Way::new(strategy, "processes");
         let one = ["--io-threads", "1"];
         let threads = if strategy == "prefork" { &one[..] } else { &[] };
         let count = COUNT.to_string();
@@ -92,7 +92,7 @@ fn a_lost_child_costs_its_own_clients_alone() {
     let mut choices = choices();
     for compute in ["inline", "pool"] {
         let count = COUNT.to_string();
-        let way = Way { strategy: "prefork", compute };
+        let way = Way::new("prefork", compute);
         let flags = ["--io-threads", &count, "--algorithm", "recursive"];
         let subject = Subject::start_with(way, &flags, COUNT);
         let mut times = Measured::new("until there are as many as before", CEILING);
