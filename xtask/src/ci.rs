@@ -36,7 +36,9 @@ fn format(sh: &Shell) -> Result<()> {
 }
 
 fn lint(sh: &Shell) -> Result<()> {
-    Ok(cmd!(sh, "cargo clippy --workspace --all-targets -- -D warnings").run()?)
+    cmd!(sh, "cargo clippy --workspace --all-targets -- -D warnings").run()?;
+    let models = ["--package", "fib-server", "--features", "model", "--lib", "--tests"];
+    Ok(cmd!(sh, "cargo clippy {models...} -- -D warnings").run()?)
 }
 
 fn test(sh: &Shell) -> Result<()> {

@@ -37,7 +37,7 @@ impl World {
         Self {
             client: Client::new(Arc::new(client.into())),
             _peer: peer,
-            counters: Arc::new(Counters::alone()),
+            counters: Arc::new(Counters::alone(1)),
             costs: Costs::calibrate(Algorithm::Recursive),
         }
     }
