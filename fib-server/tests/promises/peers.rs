@@ -8,11 +8,12 @@ use std::{
 use super::{Subject, ask_if_any, at_once, attempts, choices};
 use crate::support::{Way, for_each_way, wait_until};
 
-/// What is kept for a client that is silent, in a release build: its conversation and, where it has
-/// one, a thread.
+/// What is kept for a client that is silent, in a release build: its conversation, where it has one
+/// a thread, and over TLS the state of that.
 fn kept_for_silent(way: Way) -> u64 {
     let has_thread = ["sequential", "thread-per-connection"].contains(&way.strategy);
     let kept = if has_thread { 24 * 1024 } else { 4 * 1024 };
+    let kept = if way.over_tls { kept + 24 * 1024 } else { kept };
     if cfg!(debug_assertions) { 4 * kept } else { kept }
 }
 
