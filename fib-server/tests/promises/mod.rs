@@ -97,6 +97,14 @@ fn workers(way: Way) -> usize {
     if nobody { 0 } else { thread::available_parallelism().unwrap().get() }
 }
 
+/// How many threads a process has, without those that the kernel has for `io_uring`: it may keep one
+/// when all is done.
+fn threads(pid: i32) -> usize {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
+    let names = threads.flatten().map(|it| fs::read_to_string(it.path().join("comm")));
+    names.flatten().filter(|name| !name.starts_with("iou-wrk")).count()
+}
+
 /// What a server and its children hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Footprint {
@@ -112,8 +120,7 @@ impl Footprint {
         for pid in family {
             footprint.processes += 1;
             footprint.descriptors += Process::descriptors(pid);
-            footprint.threads +=
-                fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+            footprint.threads += threads(pid);
         }
         footprint
     }
