@@ -1,5 +1,7 @@
 //! The flags as they are typed. Their doc comments are the help.
 
+mod tls;
+
 use std::{
     num::{NonZeroU64, NonZeroUsize},
     path::PathBuf,
@@ -16,6 +18,8 @@ use fib_client::{
     report::{Demands, Threshold},
 };
 use fib_proto::{Address, Dialect};
+
+use self::tls::TlsArgs;
 
 /// Asks a Fibonacci server, and loads it.
 #[derive(Debug, Parser)]
@@ -127,6 +131,9 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "DURATION", default_value = "60s")]
     #[arg(value_parser = humantime::parse_duration)]
     pub(crate) timeout: Duration,
+
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
 }
 
 #[derive(Debug, Args)]

@@ -7,10 +7,9 @@ use std::{
 
 use fib_proto::{Address, Dialect, ErrorCode, MalformedReply, Reply, encode_request, parse_reply};
 use memchr::memchr;
-use socket2::Socket;
 use thiserror::Error;
 
-use crate::dial::Target;
+use crate::{dial::Target, tls::Tls, wire::Wire};
 
 /// How many requests a pipeline keeps under way: enough to hide the round trip, and so few that
 /// their bytes always fit the socket's buffer. Neither side can block the other.
@@ -18,8 +17,8 @@ const PIPELINE_DEPTH: usize = 64;
 
 const CHUNK_LEN: usize = 64 * 1024;
 
-/// How patient a connection is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a connection is made, and how patient it is.
+#[derive(Clone, Debug)]
 pub struct Options {
     /// How long connecting may take.
     pub connect_timeout: Duration,
@@ -29,16 +28,20 @@ pub struct Options {
     pub dialect: Dialect,
     /// The longest reply line that is taken, in bytes.
     pub max_reply: usize,
+    /// How it is encrypted, if it is.
+    pub tls: Option<Tls>,
 }
 
 impl Default for Options {
-    /// Ten seconds to connect, a minute for a reply of at most 256 MiB, a line for each request.
+    /// Ten seconds to connect, a minute for a reply of at most 256 MiB, a line for each request, in
+    /// clear text.
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(10),
             reply_timeout: Duration::from_mins(1),
             dialect: Dialect::Line,
             max_reply: 256 << 20,
+            tls: None,
         }
     }
 }
@@ -95,7 +98,7 @@ pub enum ClientError {
 /// late would answer another request.
 #[derive(Debug)]
 pub struct Connection {
-    socket: Socket,
+    wire: Wire,
     options: Options,
     /// Bytes received; those before `taken` belong to replies already given out.
     received: Vec<u8>,
@@ -110,10 +113,10 @@ impl Connection {
     ///
     /// [`ClientError::Connect`].
     pub fn open(address: &Address, options: Options) -> Result<Self, ClientError> {
-        let socket = Target::resolve(address)
+        let wire = Target::resolve(address, options.tls.as_ref())
             .and_then(|target| target.connect(options.connect_timeout))
             .map_err(|source| ClientError::Connect { address: address.clone(), source })?;
-        Ok(Self { socket, options, received: Vec::new(), taken: 0, in_step: true })
+        Ok(Self { wire, options, received: Vec::new(), taken: 0, in_step: true })
     }
 
     /// Asks for F(n) and waits for its decimal digits.
@@ -140,14 +143,14 @@ impl Connection {
         if !self.in_step {
             return Err(ClientError::OutOfStep);
         }
-        let mut wire = Vec::new();
+        let mut bytes = Vec::new();
         for &n in numbers {
-            encode_request(n, &mut wire);
+            encode_request(n, &mut bytes);
         }
         if self.options.dialect == Dialect::Classic {
-            wire.pop(); // the newline
+            bytes.pop(); // the newline
         }
-        self.socket.write_all(&wire).map_err(|error| self.fail(error.into()))
+        self.wire.write_all(&bytes).map_err(|error| self.fail(error.into()))
     }
 
     fn receive(&mut self) -> Result<String, ClientError> {
@@ -190,10 +193,10 @@ impl Connection {
         if left.is_zero() {
             return Err(timeout);
         }
-        self.socket.set_read_timeout(Some(left))?;
+        self.wire.socket().set_read_timeout(Some(left))?;
         let filled = self.received.len();
         self.received.resize(filled + CHUNK_LEN, 0);
-        let result = self.socket.read(&mut self.received[filled..]);
+        let result = self.wire.read(&mut self.received[filled..]);
         self.received.truncate(filled + result.as_ref().map_or(0, |&len| len));
         match result {
             Ok(0) => Err(ClientError::Closed),

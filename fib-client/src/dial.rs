@@ -1,7 +1,7 @@
-//! From an address to a socket: what asking and loading share.
+//! From an address to a connection: what asking and loading share.
 
 use std::{
-    io,
+    io::{self, ErrorKind},
     net::{SocketAddr, ToSocketAddrs},
     time::Duration,
 };
@@ -10,26 +10,44 @@ use fib_proto::Address;
 use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use crate::{tls::Tls, wire::Wire};
+
 /// An address that names are already looked up for, so that connecting again costs no query.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     candidates: Vec<SockAddr>,
+    address: Address,
+    tls: Option<Tls>,
 }
 
 impl Target {
-    /// Looks the name up.
-    pub(crate) fn resolve(address: &Address) -> io::Result<Self> {
+    /// Looks the name up, of a server that is spoken to in clear text or encrypted.
+    pub(crate) fn resolve(address: &Address, tls: Option<&Tls>) -> io::Result<Self> {
         let candidates = match address {
             Address::Tcp(host_and_port) => {
                 host_and_port.to_socket_addrs()?.map(|it: SocketAddr| it.into()).collect()
             }
             Address::Unix(path) => vec![SockAddr::unix(path)?],
         };
-        Ok(Self { candidates })
+        Ok(Self { candidates, address: address.clone(), tls: tls.cloned() })
     }
 
-    /// Connects to the first candidate that answers.
-    pub(crate) fn connect(&self, timeout: Duration) -> io::Result<Socket> {
+    /// Connects to the first candidate that answers, and shakes hands with it.
+    pub(crate) fn connect(&self, timeout: Duration) -> io::Result<Wire> {
+        let mut wire = self.wire(self.connect_socket(timeout)?)?;
+        wire.shake_hands_within(timeout)?;
+        Ok(wire)
+    }
+
+    fn wire(&self, socket: Socket) -> io::Result<Wire> {
+        let Some(tls) = &self.tls else { return Ok(Wire::Clear(socket)) };
+        let layer = tls.begin(&self.address).map_err(|error| {
+            io::Error::new(ErrorKind::InvalidInput, format!("{error}; --tls-name says another"))
+        })?;
+        Ok(Wire::encrypted(socket, layer))
+    }
+
+    fn connect_socket(&self, timeout: Duration) -> io::Result<Socket> {
         let mut result = Err(no_address());
         for address in &self.candidates {
             result = connect_to(address, timeout);
@@ -42,8 +60,9 @@ impl Target {
 }
 
 impl Target {
-    /// Begins to connect to the first candidate that can be tried; the socket does not block.
-    pub(crate) fn begin_to_connect(&self) -> io::Result<Socket> {
+    /// Begins to connect to the first candidate that can be tried; the socket does not block, and
+    /// no hands are shaken yet.
+    pub(crate) fn begin_to_connect(&self) -> io::Result<Wire> {
         let mut result = Err(no_address());
         for address in &self.candidates {
             result = begin_to_connect_to(address);
@@ -51,7 +70,7 @@ impl Target {
                 break;
             }
         }
-        result
+        self.wire(result?)
     }
 }
 
@@ -65,7 +84,7 @@ fn begin_to_connect_to(address: &SockAddr) -> io::Result<Socket> {
 }
 
 fn no_address() -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, "the name has no address")
+    io::Error::new(ErrorKind::NotFound, "the name has no address")
 }
 
 fn connect_to(address: &SockAddr, timeout: Duration) -> io::Result<Socket> {

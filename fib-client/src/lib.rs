@@ -29,5 +29,8 @@ pub mod load;
 pub mod page;
 pub mod report;
 pub mod study;
+mod tls;
+mod wire;
 
 pub use connection::{ClientError, Connection, Options};
+pub use tls::{Tls, TlsError, TlsOptions};

@@ -12,17 +12,17 @@ use serde_json::Value;
 
 use crate::support::{answer, honest};
 
-fn command(server: &Address, arguments: &[&str]) -> Command {
+pub(crate) fn command(server: &Address, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fib-client"));
     command.args(arguments).env("FIB_SERVER", server.to_string());
     command
 }
 
-fn run(server: &Address, arguments: &[&str]) -> Output {
+pub(crate) fn run(server: &Address, arguments: &[&str]) -> Output {
     command(server, arguments).output().expect("it runs")
 }
 
-fn text(bytes: &[u8]) -> &str {
+pub(crate) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
@@ -76,6 +76,8 @@ fn usage_errors_are_told_as_such() {
         &["perf", "--requests", "1", "-d", "1s"],
         &["perf", "--dialect", "talk"],
         &["perf", "--dialect", "classic", "--depth", "2"],
+        &["perf", "--tls", "--calibrate"],
+        &["get", "--tls-key", "client.key", "1"],
         &["get"],
         &[],
     ] {

@@ -14,14 +14,19 @@ use std::{
     time::Duration,
 };
 
-use fib_client::load::{Arrivals, Failure, Late, Mix, Pace, Plan, Until};
+use fib_client::{
+    Tls, TlsOptions,
+    load::{Arrivals, Failure, Late, Mix, Pace, Plan, Until},
+};
 use fib_proto::Address;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::{
+    certificates::Certificates,
     load::{plan, run},
     support::{Process, answer, honest, serve, tool},
+    tls::encrypted,
     truth::open_loop,
 };
 
@@ -189,6 +194,15 @@ fn a_client_with_few_ports() {
     let server = Process::start();
     let output = client(&server.address).args(["--reconnect", "every=1"]).output().unwrap();
     println!("{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn a_client_whom_the_server_does_not_know() {
+    let certificates = Certificates::new();
+    let ca = Some(certificates.path("ca.pem").into());
+    let tls = Tls::new(&TlsOptions { ca, ..TlsOptions::default() }).unwrap();
+    let server = encrypted(&certificates, true);
+    has(&Plan { tls: Some(tls), ..plan(server) }, Failure::Tls);
 }
 
 /// Nobody invents a failure without a test that forces it.

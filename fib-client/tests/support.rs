@@ -47,7 +47,7 @@ fn answer_on(socket: TcpStream, reply: &impl Fn(&str) -> String) {
     }
 }
 
-fn fib(line: &str) -> String {
+pub(crate) fn fib(line: &str) -> String {
     format!("{}\n", fib_core::exact(line.parse().unwrap()))
 }
 

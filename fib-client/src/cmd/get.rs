@@ -12,8 +12,12 @@ use crate::{cli::GetArgs, cmd};
 
 pub(crate) fn run(args: &GetArgs) -> Result<ExitCode> {
     let server = &args.server;
-    let options =
-        Options { reply_timeout: server.timeout, dialect: server.dialect, ..Options::default() };
+    let options = Options {
+        reply_timeout: server.timeout,
+        dialect: server.dialect,
+        tls: server.tls.read()?,
+        ..Options::default()
+    };
     let mut connection = Connection::open(&server.server, options)?;
     let mut stdout = io::stdout().lock();
     let mut exit = ExitCode::SUCCESS;

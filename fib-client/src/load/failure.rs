@@ -16,6 +16,8 @@ pub enum Failure {
     NoPorts,
     /// This process, or this machine, may open no more files.
     FdLimit,
+    /// Client and server did not agree on how to encrypt, or on who they are.
+    Tls,
     /// Connecting failed otherwise.
     ConnectFailed,
     /// The server reset the connection.
@@ -62,11 +64,12 @@ pub enum Failure {
 
 impl Failure {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::ConnectRefused,
         Self::ConnectTimeout,
         Self::NoPorts,
         Self::FdLimit,
+        Self::Tls,
         Self::ConnectFailed,
         Self::Reset,
         Self::ClosedIdle,
@@ -98,6 +101,7 @@ impl Failure {
             Self::ConnectTimeout => "connect-timeout",
             Self::NoPorts => "no-ports",
             Self::FdLimit => "fd-limit",
+            Self::Tls => "tls",
             Self::ConnectFailed => "connect-failed",
             Self::Reset => "reset",
             Self::ClosedIdle => "closed-idle",
@@ -150,6 +154,7 @@ impl Failure {
     pub fn of_connection(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Self::Reset,
+            io::ErrorKind::InvalidData => Self::Tls,
             _ => Self::Io,
         }
     }
@@ -162,8 +167,12 @@ impl Failure {
             Some(Errno::TIMEDOUT) => Self::ConnectTimeout,
             Some(Errno::ADDRNOTAVAIL) => Self::NoPorts,
             Some(Errno::MFILE | Errno::NFILE) => Self::FdLimit,
-            _ if error.kind() == io::ErrorKind::TimedOut => Self::ConnectTimeout,
-            _ => Self::ConnectFailed,
+            _ => match error.kind() {
+                io::ErrorKind::TimedOut => Self::ConnectTimeout,
+                // It was said by the other side, or was its silent end.
+                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Self::Tls,
+                _ => Self::ConnectFailed,
+            },
         }
     }
 }

@@ -1,22 +1,23 @@
-//! A connection that is up: the socket of a conversation.
+//! A connection that is up: the wire of a conversation.
 
 use std::{
     io::{self, Read, Write},
     time::{Duration, Instant},
 };
 
-use socket2::Socket;
-
-use crate::load::{
-    Failure,
-    conversation::Conversation,
-    plan::Script,
-    traffic::{Loss, Traffic},
+use crate::{
+    load::{
+        Failure,
+        conversation::Conversation,
+        plan::Script,
+        traffic::{Loss, Traffic},
+    },
+    wire::Wire,
 };
 
 #[derive(Debug)]
 pub(super) struct Line {
-    socket: Socket,
+    wire: Wire,
     conversation: Conversation,
     depth: usize,
     /// How many requests it may still send before it is to be renewed.
@@ -24,8 +25,8 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(socket: Socket, depth: usize, share: u64, scripts: &[Script]) -> Self {
-        Self { socket, conversation: Conversation::new(depth, scripts), depth, share }
+    pub(super) fn new(wire: Wire, depth: usize, share: u64, scripts: &[Script]) -> Self {
+        Self { wire, conversation: Conversation::new(depth, scripts), depth, share }
     }
 
     pub(super) fn conversation(&self) -> &Conversation {
@@ -63,7 +64,7 @@ impl Line {
     ) -> Result<usize, Loss> {
         let before = self.conversation.in_flight();
         loop {
-            let len = match self.socket.read(chunk) {
+            let len = match self.wire.read(chunk) {
                 Ok(0) => return Err(self.closed()),
                 Ok(len) => len,
                 Err(error) if is_transient(&error) => break,
@@ -83,13 +84,16 @@ impl Line {
 
     pub(super) fn flush(&mut self) -> Result<(), Loss> {
         while !self.conversation.output().is_empty() {
-            match self.socket.write(self.conversation.output()) {
+            match self.wire.write(self.conversation.output()) {
                 Ok(len) => self.conversation.sent(len),
                 Err(error) if is_transient(&error) => break, // writable will be an event
                 Err(error) => return Err(connection_loss(&error)),
             }
         }
-        Ok(())
+        match self.wire.flush() {
+            Err(error) if !is_transient(&error) => Err(connection_loss(&error)),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn check_patience(&self, now: Instant, timeout: Duration) -> Result<(), Loss> {

@@ -89,7 +89,7 @@ pub fn run(
     each_reply: Option<&mpsc::Sender<Duration>>,
 ) -> io::Result<Outcome> {
     assert_eq!(progress.workers(), plan.running_threads(), "progress of another plan");
-    let target = Target::resolve(&plan.address)?;
+    let target = Target::resolve(&plan.address, plan.tls.as_ref())?;
     let mut workers = Vec::new();
     for index in 0..plan.running_threads() {
         let worker = Worker::connect(plan, &target, index, each_reply.cloned());

@@ -11,7 +11,7 @@ use fib_core::exact;
 use fib_proto::{Address, Dialect, encode_decimal, encode_request};
 use thiserror::Error;
 
-use crate::load::Pace;
+use crate::{Tls, load::Pace};
 
 /// A load: who is asked what, how much at a time, and for how long.
 #[derive(Clone, Debug)]
@@ -50,6 +50,8 @@ pub struct Plan {
     pub window: Duration,
     /// When it begins, so that several programs can begin together; at once if that has passed.
     pub start_at: Option<SystemTime>,
+    /// How it is encrypted, if it is.
+    pub tls: Option<Tls>,
 }
 
 impl Plan {
@@ -73,6 +75,7 @@ impl Plan {
             seed: 0,
             window: Duration::from_millis(100),
             start_at: None,
+            tls: None,
         }
     }
 

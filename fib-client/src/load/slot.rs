@@ -14,7 +14,7 @@ use rustix::{
 };
 use socket2::Socket;
 
-use crate::load::line::Line;
+use crate::{load::line::Line, wire::Wire};
 
 /// The first pause before a failed connection is opened again; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -37,9 +37,9 @@ pub(super) struct Slot {
 #[derive(Debug)]
 pub(super) enum State {
     Up(Line),
-    /// The kernel is connecting.
+    /// The kernel is connecting, or hands are being shaken.
     Opening {
-        socket: Socket,
+        wire: Wire,
         since: Instant,
     },
     /// To be opened again then, if ever.

@@ -7,7 +7,6 @@ use std::{
 };
 
 use fastrand::Rng;
-use socket2::Socket;
 
 use crate::{
     dial::Target,
@@ -21,6 +20,7 @@ use crate::{
         slot::{Slot, Slots, State, is_decided},
         traffic::{Loss, Span, Traffic},
     },
+    wire::Wire,
 };
 
 /// How often timeouts, reconnects and the wish to stop are looked at.
@@ -89,11 +89,11 @@ impl Worker {
         };
         for at in 0..slots {
             let before = Instant::now();
-            let socket = worker.target.connect(CONNECT_TIMEOUT)?;
+            let wire = worker.target.connect(CONNECT_TIMEOUT)?;
             worker.traffic.tally.connecting.saturating_record(nanos(before.elapsed()));
-            socket.set_nonblocking(true)?;
-            worker.poller.add(&socket, at)?;
-            worker.slots.push(Slot::new(worker.line(socket)));
+            wire.socket().set_nonblocking(true)?;
+            worker.poller.add(wire.socket(), at)?;
+            worker.slots.push(Slot::new(worker.line(wire)));
         }
         Ok(worker)
     }
@@ -302,32 +302,37 @@ impl Worker {
 
     /// Begins to connect.
     fn open(&mut self, at: usize) {
-        let opened = self.target.begin_to_connect().and_then(|socket| {
-            self.poller.add(&socket, at)?;
-            Ok(socket)
+        let opened = self.target.begin_to_connect().and_then(|wire| {
+            self.poller.add(wire.socket(), at)?;
+            Ok(wire)
         });
         match opened {
-            Ok(socket) => {
-                self.slots[at].state = State::Opening { socket, since: Instant::now() };
+            Ok(wire) => {
+                self.slots[at].state = State::Opening { wire, since: Instant::now() };
             }
             Err(error) => self.lose(at, connecting_loss(&error)),
         }
     }
 
-    /// The kernel has connected, or has given up.
+    /// The kernel has connected, or has given up; or there is news of the handshake.
     fn complete(&mut self, at: usize) {
-        let State::Opening { socket, since } = &self.slots[at].state else { return };
-        match is_decided(socket) {
+        let State::Opening { wire, since } = &mut self.slots[at].state else { return };
+        match is_decided(wire.socket()) {
             Ok(true) => {}
             Ok(false) | Err(_) => return, // the event was one of an earlier connection
         }
-        let took = since.elapsed();
-        if let Ok(Some(error)) | Err(error) = socket.take_error() {
+        if let Ok(Some(error)) | Err(error) = wire.socket().take_error() {
             return self.lose(at, connecting_loss(&error));
         }
+        match wire.shake_hands() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) => return self.lose(at, connecting_loss(&error)),
+            Ok(()) => {}
+        }
+        let took = since.elapsed();
         let state = mem::replace(&mut self.slots[at].state, State::Down { until: None });
-        let State::Opening { socket, .. } = state else { return };
-        let line = self.line(socket);
+        let State::Opening { wire, .. } = state else { return };
+        let line = self.line(wire);
         self.slots[at].state = State::Up(line);
         self.traffic.tally.connecting.saturating_record(nanos(took));
         self.traffic.tally.reconnects += u64::from(self.slots[at].is_again());
@@ -341,12 +346,12 @@ impl Worker {
         }
     }
 
-    fn line(&self, socket: Socket) -> Line {
+    fn line(&self, wire: Wire) -> Line {
         let share = match self.reconnect {
             Reconnect::Every(requests) => requests.get(),
             Reconnect::Never | Reconnect::OnError => u64::MAX,
         };
-        Line::new(socket, self.depth, share, &self.traffic.scripts)
+        Line::new(wire, self.depth, share, &self.traffic.scripts)
     }
 
     fn is_done(&self) -> bool {

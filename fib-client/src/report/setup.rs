@@ -38,6 +38,10 @@ pub struct Setup {
     pub timeout_s: f64,
     /// When connections were opened again.
     pub reconnect: String,
+    /// Whether connections were encrypted. Their handshakes are a part of the times of connecting,
+    /// and of no reply's; each was a whole one.
+    #[serde(default)]
+    pub tls: bool,
 }
 
 /// What decided when requests were due.
@@ -98,6 +102,7 @@ impl Setup {
             drain_s: plan.drain.as_secs_f64(),
             timeout_s: plan.timeout.as_secs_f64(),
             reconnect: plan.reconnect.to_string(),
+            tls: plan.tls.is_some(),
         }
     }
 
@@ -120,6 +125,7 @@ impl Setup {
             ("drain", is_other(self.drain_s, other.drain_s)),
             ("timeout", is_other(self.timeout_s, other.timeout_s)),
             ("reconnect", self.reconnect != other.reconnect),
+            ("tls", self.tls != other.tls),
         ];
         differs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
     }

@@ -25,6 +25,7 @@ pub fn ceiling(plan: &Plan, run: &mut RunLoad<'_>) -> io::Result<Ceiling> {
         until: Until::Elapsed(DURATION),
         warm_up: DURATION / 10,
         start_at: None,
+        tls: None,
         ..plan.clone()
     };
     let report = Report::new(&plan, &run(&plan)?);

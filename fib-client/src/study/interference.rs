@@ -58,7 +58,7 @@ pub fn interference(
     run: &mut RunLoad<'_>,
 ) -> io::Result<(Outcome, Option<Interference>)> {
     // Before anything waits: a server that is not there shall not be waited for.
-    drop(Target::resolve(&plan.address)?.connect(HEAD_START)?);
+    drop(Target::resolve(&plan.address, plan.tls.as_ref())?.connect(HEAD_START)?);
     let begin = plan.start_at.unwrap_or_else(SystemTime::now) + HEAD_START;
     let short = Plan { window: WINDOW, start_at: Some(begin), ..plan.clone() };
     let phases = Phases::new(plan, disturbance.levels.len());

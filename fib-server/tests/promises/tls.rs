@@ -3,12 +3,21 @@
 //! over TLS, too, by the tests of that.
 
 use std::{
+    error::Error as _,
     io::{self, Read, Write},
     net::{Shutdown, TcpStream},
+    num::NonZero,
+    path::PathBuf,
     process::{Command, Output, Stdio},
     thread,
 };
 
+use fib_client::{
+    Connection, Options, Tls, TlsOptions,
+    load::{self, Plan, Progress, Reconnect, Until},
+    report::Report,
+};
+use fib_proto::Address;
 use rustix::process::Signal;
 use rustls::{AlertDescription, ClientConnection, Error};
 
@@ -218,6 +227,39 @@ fn clients_need_a_certificate_of_the_right_authority() {
     }
     answer(Some("client")).unwrap();
     assert_eq!(server.stop().count("ok"), 2);
+}
+
+/// The client that belongs to the server, as a program uses it: one question, and a load.
+#[test]
+fn our_own_client_is_served() {
+    let certificates = Certificates::new();
+    certificates.certify("client");
+    let server = mutual(&certificates);
+    let address: Address = server.address().parse().unwrap();
+    let file = |name| PathBuf::from(certificates.path(name));
+    let anonymous = TlsOptions { ca: Some(file("ca.pem")), ..TlsOptions::default() };
+    let identity = Some((file("client.pem"), file("client.key")));
+    let known = TlsOptions { identity, ..anonymous.clone() };
+    let connect = |tls: &TlsOptions| {
+        let tls = Some(Tls::new(tls).unwrap());
+        Connection::open(&address, Options { tls, ..Options::default() }).unwrap()
+    };
+    let refusal = connect(&anonymous).ask(30).unwrap_err();
+    let told = refusal.source().map(ToString::to_string).unwrap_or_default();
+    assert!(told.contains("--tls-cert says who the client is"), "{refusal:?}");
+    assert_eq!(connect(&known).ask(30).unwrap(), "832040");
+    let plan = Plan {
+        connections: NonZero::new(4).unwrap(),
+        mix: "1=9,20000=1".parse().unwrap(),
+        reconnect: Reconnect::Every(NonZero::new(100).unwrap()),
+        until: Until::Requests(2_000),
+        tls: Some(Tls::new(&known).unwrap()),
+        ..Plan::new(address)
+    };
+    let outcome = load::run(&plan, &Progress::new(&plan), None).unwrap();
+    let report = Report::new(&plan, &outcome);
+    assert_eq!((report.replies, report.wrong_answers), (2_000, 0));
+    assert!(report.failures.is_empty(), "{:?}", report.failures);
 }
 
 /// New ones for whoever comes, and nobody who is there notices. What is wrong is refused whole.

@@ -58,6 +58,9 @@ fn check(args: &PerfArgs) {
     if args.server.dialect == Dialect::Classic && args.load.depth.get() > 1 {
         refuse("--depth must be 1 with --dialect classic: it has no end of a request");
     }
+    if args.study.calibrate && args.server.tls.is_wanted() {
+        refuse("--calibrate has no meaning over TLS: the server that does nothing has none");
+    }
     let stages = args.load.rate.as_ref().is_some_and(|rate| !rate.duration().is_zero());
     if stages && (args.load.duration.is_some() || args.load.requests.is_some()) {
         refuse("the stages of --rate say how long they take: leave out --duration and --requests");

@@ -38,6 +38,7 @@ pub(super) fn plan(args: &PerfArgs) -> Result<Plan> {
         reconnect: load.reconnect,
         seed: load.seed,
         start_at: load.start_at,
+        tls: args.server.tls.read()?,
         ..Plan::new(args.server.server.clone())
     })
 }
