@@ -97,8 +97,8 @@ fn workers(way: Way) -> usize {
     if nobody { 0 } else { thread::available_parallelism().unwrap().get() }
 }
 
-/// How many threads a process has, without those that the kernel has for `io_uring`: it may keep one
-/// when all is done.
+/// How many threads a process has, without those that the kernel has for `io_uring`: it may keep
+/// one when all is done.
 fn threads(pid: i32) -> usize {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
     let names = threads.flatten().map(|it| fs::read_to_string(it.path().join("comm")));
