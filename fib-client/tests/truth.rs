@@ -57,6 +57,7 @@ fn a_server_that_stops_shows_in_the_response() {
 #[test]
 fn a_known_delay_is_measured() {
     const DELAY: Duration = Duration::from_millis(2);
+    const LEEWAY: Duration = Duration::from_micros(50);
     let slow = serve(|mut socket| {
         socket.set_nodelay(true).unwrap();
         socket.set_nonblocking(true).unwrap();
@@ -76,16 +77,16 @@ fn a_known_delay_is_measured() {
             }
         }
     });
-    let attempts = (0..8).map(|_| {
+    let attempts = (0..60).map(|_| {
         let busy_poll = Duration::from_secs(1);
         let plan = Plan { busy_poll, until: Until::Requests(200), ..plan(slow.clone()) };
         let service = run(&plan).latency.service;
         assert!(u128::from(service.min_ns.unwrap()) * 1_001 / 1_000 >= DELAY.as_nanos());
         Duration::from_nanos(service.p50_ns.unwrap()).saturating_sub(DELAY)
     });
-    let mut beyond = attempts.collect::<Vec<_>>();
-    beyond.sort();
-    assert!(beyond[0] <= Duration::from_micros(50), "{beyond:?}");
+    let mut beyond = Vec::new();
+    let is_right = attempts.inspect(|&it| beyond.push(it)).any(|it| it <= LEEWAY);
+    assert!(is_right, "{beyond:?}");
 }
 
 /// What arrives at the server is what was offered, also when the server is slow.
