@@ -53,6 +53,11 @@ struct Silence {
 }
 
 impl Seldom {
+    /// It has not happened yet.
+    pub(crate) const fn new() -> Self {
+        Self(Mutex::new(Silence { until: None, unlogged: 0 }))
+    }
+
     /// Whether to log it now; if so, how often it was not.
     pub(crate) fn ask(&self, now: Instant) -> Option<u64> {
         // A panic elsewhere cannot leave it half-changed.
@@ -68,10 +73,15 @@ impl Seldom {
 
 /// Logs how a conversation ended, once, at its boundary.
 pub(crate) fn log_end(result: io::Result<()>) {
+    static FAILURES: Seldom = Seldom::new();
     match result {
         Ok(()) => debug!("closed"),
         Err(error) if is_client_gone(error.kind()) => debug!("client gone: {error}"),
-        Err(error) => warn!("connection failed: {error}"),
+        Err(error) => {
+            if let Some(unlogged) = FAILURES.ask(Instant::now()) {
+                warn!(unlogged, "connection failed: {error}");
+            }
+        }
     }
 }
 

@@ -26,7 +26,7 @@ use crate::{
     panics,
     session::{InputEnd, Session},
     strategy::introduction,
-    telemetry,
+    telemetry::{self, Seldom},
 };
 
 /// How long a closing connection waits for the client to read its last reply.
@@ -46,6 +46,7 @@ const REQUESTS_BETWEEN_GLANCES: u32 = 32;
 /// What to log when [`Session::newline_is_missing`].
 const NEWLINE_HINT: &str = "digits without a newline for a second: if this client is one of \
     the original demo, start the server with --dialect classic";
+static NEWLINE_HINTS: Seldom = Seldom::new();
 
 /// A connected socket, and how a strategy waits for it.
 pub(super) trait Stream {
@@ -273,8 +274,11 @@ async fn receive(
         Received::Input => {}
         Received::End => session.end_input(context.input_end(session.progress().verdict())),
         Received::TimedOut => {
-            if session.newline_is_missing(Instant::now()) {
-                warn!("{NEWLINE_HINT}");
+            let now = Instant::now();
+            if session.newline_is_missing(now)
+                && let Some(unlogged) = NEWLINE_HINTS.ask(now)
+            {
+                warn!(unlogged, "{NEWLINE_HINT}");
             }
         }
     }

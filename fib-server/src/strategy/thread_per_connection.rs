@@ -6,6 +6,7 @@
 use std::{
     sync::{Arc, mpsc},
     thread,
+    time::Instant,
 };
 
 use anyhow::Result;
@@ -15,6 +16,7 @@ use crate::{
     context::Context,
     listener::{Acceptor, Listener},
     strategy::{Strategy, blocking},
+    telemetry::Seldom,
 };
 
 /// Room for the deepest thing a conversation does, the conversion of a large number to decimal.
@@ -29,6 +31,7 @@ impl Strategy for ThreadPerConnection {
         // The registry of spans has room for 4,096 threads that open or close one. So this thread
         // does both, and gets each span back from the client's thread when that is done with it.
         let (done, spans) = mpsc::channel::<Span>();
+        let failures = Seldom::new();
         // Returning from the scope joins every thread, which is the drain.
         thread::scope(|scope| {
             let mut acceptor = Acceptor::new(listeners, context);
@@ -42,8 +45,13 @@ impl Strategy for ThreadPerConnection {
                     let _ = done.send(span);
                 };
                 let thread = thread::Builder::new().name("conn".into()).stack_size(STACK_LEN);
-                if let Err(error) = thread.spawn_scoped(scope, client) {
-                    warn!("no thread for a client: {error}; --max-connections lowers their number");
+                if let Err(error) = thread.spawn_scoped(scope, client)
+                    && let Some(unlogged) = failures.ask(Instant::now())
+                {
+                    warn!(
+                        unlogged,
+                        "no thread for a client: {error}; --max-connections lowers their number"
+                    );
                 }
             }
             Ok(())

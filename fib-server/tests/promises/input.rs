@@ -2,6 +2,7 @@
 
 use std::{
     process::Command,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -14,7 +15,7 @@ use crate::{
         grammar,
         lines::{line, some},
     },
-    support::{PATIENCE, Server, Way, for_each_way},
+    support::{PATIENCE, Server, Way, for_each_way, wait_until},
 };
 
 /// What a server of these tests is told to read.
@@ -174,4 +175,37 @@ fn nobody_writes_into_the_log() {
     assert_eq!(control, None, "{log}");
     let is_ours = |line: &str| line.starts_with("20");
     assert_eq!(log.lines().find(|line| !is_ours(line)), None, "{log}");
+}
+
+/// What each of many clients causes is told once a second, and how often it was not told.
+#[test]
+fn nobody_floods_the_log() {
+    const HINT: &str = "digits without a newline";
+    let server = Server::start("tokio-tasks", &[]);
+    let begin = Instant::now();
+    let hesitate = |clients| {
+        let mut clients: Vec<_> = (0..clients).map(|_| server.connect()).collect();
+        for client in &mut clients {
+            client.send("30");
+        }
+        clients
+    };
+    let many = hesitate(attempts(200, 9_000));
+    let mut others = Vec::new();
+    wait_until("the log has said what it has not", || {
+        others.extend(hesitate(1));
+        thread::sleep(Duration::from_millis(100));
+        let log = server.log();
+        let hints = log.lines().filter(|line| line.contains(HINT)).count();
+        let seconds = usize::try_from(begin.elapsed().as_secs()).unwrap();
+        assert!(hints <= 1 + seconds, "{log}");
+        unlogged(&log) >= many.len() - hints
+    });
+}
+
+/// How often it was not told what was told at another time.
+fn unlogged(log: &str) -> usize {
+    let counts = log.lines().filter_map(|line| line.split_once(r#""unlogged":"#));
+    let counts = counts.map(|(_, rest)| rest.split(|it: char| !it.is_ascii_digit()).next());
+    counts.map(|digits| digits.unwrap().parse::<usize>().unwrap()).sum()
 }
