@@ -22,7 +22,7 @@ const DESCRIPTORS: usize = 64;
 
 /// How much may be kept of the addresses that somebody came from: a table for each process, seen by
 /// all of them; and as much for allocators.
-const MEMORY_OF_ADDRESSES: u64 = 2 << 20;
+const MEMORY_OF_ADDRESSES: u64 = 1 << 20;
 
 /// How many hundredths of a second of CPU it may take in a second in which it has nothing to do.
 const IDLE_TICKS: u64 = 5;
