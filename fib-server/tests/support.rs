@@ -218,6 +218,8 @@ impl Server {
     }
 
     pub(crate) fn spawn(mut command: Command) -> Self {
+        // What it needs for a trace would count as memory that it holds.
+        command.env_remove("RUST_BACKTRACE");
         Self::of(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts"))
     }
 

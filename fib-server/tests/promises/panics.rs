@@ -20,7 +20,7 @@ const ATTEMPTS_OF_PROCESSES: usize = 3;
 
 /// A child process that panics is one that died.
 fn a_panic_in_a_computation_costs_a_request(way: Way) {
-    let times = if way.compute == "processes" { attempts(5, 500) } else { attempts(20, 10_000) };
+    let times = if way.compute == "processes" { attempts(5, 500) } else { attempts(40, 10_000) };
     let subject = Subject::start(way, &["--panic-in-computation", N]);
     let mut client = subject.server().connect();
     let mut canary = Canary::new(way, &subject);
@@ -35,7 +35,7 @@ fn a_panic_in_a_computation_costs_a_request(way: Way) {
 }
 
 fn a_panic_in_a_conversation_costs_a_connection(way: Way) {
-    let times = attempts(20, 10_000);
+    let times = attempts(40, 10_000);
     let subject = Subject::start(way, &["--panic-in-conversation", N]);
     let mut canary = Canary::new(way, &subject);
     check_memory(way, &subject, times, || {
@@ -67,7 +67,8 @@ impl Canary {
 /// Does so as often, and looks at the memory after the first few times.
 fn check_memory(way: Way, subject: &Subject, times: usize, mut panic: impl FnMut()) {
     let memory = || subject.watched.metrics().count("process_resident_memory_bytes");
-    let warm_up = times / 4;
+    // So that each of several processes has had its first one.
+    let warm_up = times / 2;
     (0..warm_up).for_each(|_| panic());
     let before = memory();
     (warm_up..times).for_each(|_| panic());
