@@ -31,7 +31,7 @@ pub const CHUNK_LEN: usize = 4 * 1024;
 const OUTPUT_HIGH_WATER: usize = 7 * 1024;
 
 /// How large a buffer a quiet connection may keep.
-const IDLE_CAPACITY: usize = 512;
+const IDLE_CAPACITY: usize = 1024;
 
 /// How much of its output a client has to read in the time of one `--write-timeout`.
 const PART_LEN: u64 = 256 * 1024;

@@ -102,7 +102,7 @@ impl AsyncStream {
         let begin = Instant::now();
         while begin.elapsed() < duration {
             for _ in 0..Polling::tries_a_turn() {
-                match read::<CHUNK_LEN>(&self.socket, session, RecvFlags::empty()) {
+                match read(&self.socket, session, RecvFlags::empty()) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => hint::spin_loop(),
                     result => return result.map(|len| Some(Received::bytes(len))),
                 }
@@ -116,8 +116,7 @@ impl AsyncStream {
         let registered = self.registered()?;
         loop {
             let mut ready = registered.readable().await?;
-            let read = ready
-                .try_io(|socket| read::<CHUNK_LEN>(socket.get_ref(), session, RecvFlags::empty()));
+            let read = ready.try_io(|socket| read(socket.get_ref(), session, RecvFlags::empty()));
             if let Ok(result) = read {
                 let len = result?;
                 if len < CHUNK_LEN {

@@ -21,9 +21,6 @@ use crate::{
     telemetry,
 };
 
-/// How much to read at a time. The buffer is on a stack of which each client has one.
-const CHUNK_LEN: usize = 1024;
-
 /// Talks with one client until the conversation is over, and logs how it ended.
 pub(crate) fn serve(connection: Connection, context: &Context) {
     let socket = Arc::clone(&connection.socket);
@@ -98,7 +95,7 @@ impl BlockingStream {
         let Some(duration) = self.busy_poll else { return Ok(None) };
         let begin = Instant::now();
         while begin.elapsed() < duration {
-            match self.read(session, RecvFlags::DONTWAIT) {
+            match read(&self.socket, session, RecvFlags::DONTWAIT) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => hint::spin_loop(),
                 result => return result.map(|len| Some(Received::bytes(len))),
             }
@@ -106,16 +103,12 @@ impl BlockingStream {
         Ok(None)
     }
 
-    fn read(&self, session: &mut Session, flags: RecvFlags) -> io::Result<usize> {
-        read::<CHUNK_LEN>(&self.socket, session, flags)
-    }
-
     fn read_until(&self, session: &mut Session, until: Option<Instant>) -> io::Result<usize> {
-        let Some(until) = until else { return self.read(session, RecvFlags::empty()) };
+        let Some(until) = until else { return read(&self.socket, session, RecvFlags::empty()) };
         // A timeout of zero would mean none at all.
         let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         self.socket.set_read_timeout(Some(left))?;
-        let result = self.read(session, RecvFlags::empty());
+        let result = read(&self.socket, session, RecvFlags::empty());
         self.socket.set_read_timeout(None)?;
         result
     }

@@ -24,7 +24,7 @@ use crate::{
     connection::{Client, Connection},
     context::Context,
     panics,
-    session::{InputEnd, Session},
+    session::{CHUNK_LEN, InputEnd, Session},
     strategy::introduction,
     telemetry::{self, Seldom},
 };
@@ -94,12 +94,8 @@ impl Received {
 
 /// One read of what has come, straight into the session; how many bytes there were. None is the
 /// end of input.
-pub(super) fn read<const LEN: usize>(
-    socket: &Socket,
-    session: &mut Session,
-    flags: RecvFlags,
-) -> io::Result<usize> {
-    let mut chunk = [MaybeUninit::uninit(); LEN];
+pub(super) fn read(socket: &Socket, session: &mut Session, flags: RecvFlags) -> io::Result<usize> {
+    let mut chunk = [MaybeUninit::uninit(); CHUNK_LEN];
     loop {
         match recv(socket, &mut chunk[..], flags) {
             Ok(((bytes, _), len)) => {

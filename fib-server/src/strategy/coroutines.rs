@@ -263,7 +263,7 @@ impl<'a> SocketStream<'a> {
         let mut sockets = self.waits.sockets.borrow_mut();
         let waits = &mut sockets[self.key];
         if !waits.is_drained {
-            match read::<CHUNK_LEN>(&self.socket, session, RecvFlags::empty()) {
+            match read(&self.socket, session, RecvFlags::empty()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => {
                     // The queue is empty then: asking the kernel once more would only confirm it.

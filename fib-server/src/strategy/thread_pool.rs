@@ -41,7 +41,7 @@ use crate::{
     connection::Connection,
     context::Context,
     listener::{Acceptor, Listener},
-    session::{CHUNK_LEN, Session},
+    session::Session,
     strategy::{
         Strategy,
         conversation::{self, Received, Stream, read},
@@ -323,7 +323,7 @@ struct PoolStream(Arc<Place>);
 impl PoolStream {
     /// One read, if there is anything to be read in time.
     fn try_read(&self, session: &mut Session, flags: RecvFlags) -> io::Result<Option<Received>> {
-        match read::<CHUNK_LEN>(&self.0.socket, session, flags) {
+        match read(&self.0.socket, session, flags) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             result => result.map(|len| Some(Received::bytes(len))),
         }
