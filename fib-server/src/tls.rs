@@ -45,7 +45,7 @@ impl Tls {
     /// Reads the files that the flags name, if they do. Children of the server speak with it alone.
     pub(crate) fn load(cli: &Cli) -> Result<Option<Self>, ConfigError> {
         match (&cli.tls_cert, &cli.tls_key, cli.role) {
-            (Some(certificate), Some(key), Role::Server) => {
+            (Some(certificate), Some(key), Role::Server | Role::Successor) => {
                 let client_ca = cli.tls_client_ca.as_deref();
                 let tls = Self::read(&Files { certificate, key, client_ca });
                 tls.map(Some).map_err(|error| ConfigError::Tls { reason: format!("{error:#}") })
