@@ -15,7 +15,7 @@ use crate::{
     watched::Watched,
 };
 
-for_each_way! {{
+for_each_way! { also_over_tls {
     nobody_notices_a_restart,
 }}
 
