@@ -30,7 +30,7 @@ pub struct Tally {
     pub accepted: u64,
     /// Those of them that have ended.
     pub closed: u64,
-    /// Connections that were not served: because there were too many.
+    /// Connections that were not served, by why.
     pub refused: [u64; Rejection::ALL.len()],
     /// Connections that the server ended, because they kept it waiting: idle, in the middle of a
     /// line, not reading, and not reading while others needed the room.
