@@ -220,7 +220,7 @@ impl Connections {
             settings: InForce::new(settings),
             counters,
             registry: Mutex::default(),
-            refusals: <[Seldom; Rejection::ALL.len()]>::default(),
+            refusals: [const { Seldom::new() }; Rejection::ALL.len()],
             changed: Condvar::new(),
             farewells: Farewells::default(),
         }

@@ -58,7 +58,7 @@ impl Entrances {
             let origin = format!("{flag} {address}");
             let had = predecessor.as_mut().and_then(|it| it.take(&origin));
             let listeners = match had {
-                Some(had) => Listener::handed_over(had, sockets, true),
+                Some(had) => Listener::handed_over(had, sockets),
                 None => Listener::bind(address, sockets, config.socket_mode).map_err(Into::into),
             };
             let listeners = listeners.with_context(|| format!("listening: {origin}"))?;

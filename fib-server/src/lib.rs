@@ -4,6 +4,7 @@
 //! owns the sockets, [`compute`] who burns the CPU. [`context`] is what all strategies share, and
 //! `child` how this program starts itself once more.
 
+mod acceptor;
 pub mod access;
 mod admin;
 mod arguments;
@@ -31,6 +32,7 @@ mod restart;
 mod self_check;
 pub mod session;
 mod settings;
+mod shortage;
 pub mod shutdown;
 pub mod strategy;
 mod sync;

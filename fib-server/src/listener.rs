@@ -1,4 +1,4 @@
-//! Where clients come in: TCP and Unix sockets behind one type, and a blocking accept over all.
+//! Where clients come in: TCP and Unix sockets behind one type.
 
 use std::{
     fmt, fs, io, iter,
@@ -10,36 +10,30 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Weak,
         atomic::{AtomicBool, Ordering},
     },
-    thread,
-    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
 use fib_proto::Address;
 use rustix::{
-    event::{PollFd, PollFlags, poll},
     fs::{Mode, RawMode},
-    io::Errno,
     process::umask,
 };
 use socket2::{Domain, SockAddr, Socket, Type};
-use tracing::{debug, warn};
+use tracing::debug;
 
-use crate::{connection::Connection, context::Context, peer::Peer, rejection::Rejection};
+use crate::{
+    connection::Connection,
+    context::Context,
+    peer::Peer,
+    rejection::Rejection,
+    shortage::{self, Shortage, is_short_of_resources},
+};
 
 /// How many clients may wait to be accepted; the kernel may lower it (somaxconn).
 const BACKLOG: i32 = 4096;
-
-/// How long to wait where the system has no descriptor or memory for one more client; twice as long
-/// each time, up to a limit.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
-
-/// How long the log need not say again that something is lacking.
-const TOLD_FOR: Duration = Duration::from_secs(10);
 
 /// A listening socket, non-blocking.
 #[derive(Debug)]
@@ -100,20 +94,14 @@ impl Listener {
 
     /// The sockets of one address, that another process leaves to this one, as so many at least.
     /// With them goes the file of a path, if it was that process's.
-    pub(crate) fn handed_over(
-        descriptors: Vec<OwnedFd>,
-        sockets: usize,
-        has_file: bool,
-    ) -> Result<Vec<Self>> {
+    pub(crate) fn handed_over(descriptors: Vec<OwnedFd>, sockets: usize) -> Result<Vec<Self>> {
         let mut listeners =
             descriptors.into_iter().map(Self::inherited).collect::<Result<Vec<_>>>()?;
         for at in 0..sockets.saturating_sub(listeners.len()) {
             let another = Self::of_another(listeners[at].socket.try_clone()?)?;
             listeners.push(another);
         }
-        if let Some(Address::Unix(path)) = listeners.first().map(Self::address)
-            && has_file
-        {
+        if let Some(Address::Unix(path)) = listeners.first().map(Self::address) {
             let file = Arc::new(SocketFile::new(path.clone()));
             for listener in &mut listeners {
                 listener.file = Some(Arc::clone(&file));
@@ -171,11 +159,14 @@ impl Listener {
                 context.admit(socket, peer).map_or(Accepted::Nothing, Accepted::Client)
             }
             Err(error) if is_short_of_resources(&error) => {
-                tell_of_shortage(&error);
+                shortage::tell(&error);
                 match context.reserve().lend(|| self.refuse(context)) {
                     Some(Ok(())) => Accepted::Nothing,
                     Some(Err(error)) if is_nobody(&error) => Accepted::NobodyWaits,
-                    _ => shortage.wait(),
+                    _ => {
+                        shortage.wait();
+                        Accepted::NoResources
+                    }
                 }
             }
             Err(error) if is_nobody(&error) => Accepted::NobodyWaits,
@@ -244,60 +235,6 @@ pub(crate) enum Accepted {
     NoResources,
 }
 
-/// A lack of what one more client needs. It lasts, and is met again and again until it ends.
-#[derive(Debug)]
-pub(crate) struct Shortage {
-    next_pause: Duration,
-    retry_at: Option<Instant>,
-}
-
-impl Shortage {
-    /// None yet.
-    pub(crate) fn new() -> Self {
-        Self { next_pause: FIRST_PAUSE, retry_at: None }
-    }
-
-    /// Takes note that there was no descriptor or memory for a client.
-    pub(crate) fn meet(&mut self, error: &io::Error) {
-        tell_of_shortage(error);
-        self.wait();
-    }
-
-    fn wait(&mut self) -> Accepted {
-        self.retry_at = Some(Instant::now() + self.next_pause);
-        self.next_pause = (self.next_pause * 2).min(LONGEST_PAUSE);
-        Accepted::NoResources
-    }
-
-    /// Takes note that it is over.
-    pub(crate) fn end(&mut self) {
-        (self.next_pause, self.retry_at) = (FIRST_PAUSE, None);
-    }
-
-    /// Whether it was met, and nobody accepted since.
-    #[cfg(target_os = "linux")]
-    pub(crate) const fn lasts(&self) -> bool {
-        self.retry_at.is_some()
-    }
-
-    /// How long not to try again.
-    pub(crate) fn time_left(&self) -> Option<Duration> {
-        let left = self.retry_at?.saturating_duration_since(Instant::now());
-        (!left.is_zero()).then_some(left)
-    }
-}
-
-/// Says so, now and then.
-fn tell_of_shortage(error: &io::Error) {
-    static TOLD_AT: Mutex<Option<Instant>> = Mutex::new(None);
-
-    let mut told_at = TOLD_AT.lock().unwrap_or_else(PoisonError::into_inner);
-    if told_at.is_none_or(|at| at.elapsed() >= TOLD_FOR) {
-        *told_at = Some(Instant::now());
-        warn!("cannot accept until another client leaves: {error}");
-    }
-}
-
 /// Who may open the file of a Unix socket: the server's own user, if nothing else is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketMode(Mode);
@@ -353,54 +290,6 @@ impl Drop for SocketFile {
         if !*self.is_left.get_mut() {
             // Somebody may have removed it; then there is nothing left to do.
             let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// A blocking accept over all listeners.
-#[derive(Debug)]
-pub(crate) struct Acceptor<'a> {
-    listeners: Vec<Listener>,
-    context: &'a Context,
-    shortage: Shortage,
-}
-
-impl<'a> Acceptor<'a> {
-    pub(crate) fn new(listeners: Vec<Listener>, context: &'a Context) -> Self {
-        Self { listeners, context, shortage: Shortage::new() }
-    }
-
-    /// The next client of any listener, waiting for it; `None` once the drain has begun and
-    /// whoever had already connected is accepted.
-    pub(crate) fn next_client(&mut self) -> io::Result<Option<Connection>> {
-        loop {
-            let draining = self.context.latch().is_fired();
-            let mut nobody_waits = true;
-            for listener in &self.listeners {
-                match listener.accept(self.context, &mut self.shortage) {
-                    Accepted::Client(connection) => return Ok(Some(connection)),
-                    Accepted::NobodyWaits => {}
-                    Accepted::Nothing | Accepted::NoResources => nobody_waits = false,
-                }
-            }
-            if draining && nobody_waits {
-                return Ok(None);
-            }
-            self.shortage.time_left().into_iter().for_each(thread::sleep);
-            if !draining {
-                self.wait_for_clients()?;
-            }
-        }
-    }
-
-    fn wait_for_clients(&self) -> io::Result<()> {
-        let listeners = self.listeners.iter();
-        let mut events: Vec<_> =
-            listeners.map(|it| PollFd::new(&*it.socket, PollFlags::IN)).collect();
-        events.push(PollFd::new(self.context.latch(), PollFlags::IN));
-        match poll(&mut events, None) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
         }
     }
 }
@@ -487,12 +376,6 @@ fn listen(domain: Domain, address: &SockAddr, port_use: PortUse) -> io::Result<S
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(socket)
-}
-
-/// Whether it is not the client's fault that it could not be accepted.
-pub(crate) fn is_short_of_resources(error: &io::Error) -> bool {
-    let errno = Errno::from_io_error(error);
-    matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }
 
 /// Whether nobody waits to be accepted.

@@ -21,11 +21,8 @@ use socket2::{SockAddr, Socket, Type};
 use tracing::warn;
 
 use crate::{
-    access::Standing,
-    context::Context,
-    listener::{Listener, is_short_of_resources},
-    strategy::Turns,
-    tls::Tls,
+    access::Standing, context::Context, listener::Listener, shortage::is_short_of_resources,
+    strategy::Turns, tls::Tls,
 };
 
 /// The longest reply that is read.

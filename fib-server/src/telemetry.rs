@@ -43,10 +43,13 @@ pub fn init(format: LogFormat) {
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// What strangers can cause as often as they want, and is logged once in a while.
-#[derive(Debug, Default)]
-pub(crate) struct Seldom(Mutex<Silence>);
+#[derive(Debug)]
+pub(crate) struct Seldom {
+    pause: Duration,
+    silence: Mutex<Silence>,
+}
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Silence {
     until: Option<Instant>,
     unlogged: u64,
@@ -55,18 +58,23 @@ struct Silence {
 impl Seldom {
     /// It has not happened yet.
     pub(crate) const fn new() -> Self {
-        Self(Mutex::new(Silence { until: None, unlogged: 0 }))
+        Self::every(SILENCE)
+    }
+
+    /// The same, and not to be logged again for so long.
+    pub(crate) const fn every(pause: Duration) -> Self {
+        Self { pause, silence: Mutex::new(Silence { until: None, unlogged: 0 }) }
     }
 
     /// Whether to log it now; if so, how often it was not.
     pub(crate) fn ask(&self, now: Instant) -> Option<u64> {
         // A panic elsewhere cannot leave it half-changed.
-        let mut silence = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut silence = self.silence.lock().unwrap_or_else(PoisonError::into_inner);
         if silence.until.is_some_and(|until| now < until) {
             silence.unlogged += 1;
             return None;
         }
-        silence.until = Some(now + SILENCE);
+        silence.until = Some(now + self.pause);
         Some(mem::take(&mut silence.unlogged))
     }
 }
@@ -102,7 +110,7 @@ mod tests {
 
     #[test]
     fn what_comes_often_is_logged_seldom() {
-        let (seldom, now) = (Seldom::default(), Instant::now());
+        let (seldom, now) = (Seldom::new(), Instant::now());
         assert_eq!(seldom.ask(now), Some(0));
         assert_eq!((seldom.ask(now), seldom.ask(now + SILENCE / 2)), (None, None));
         assert_eq!(seldom.ask(now + SILENCE), Some(2));

@@ -27,7 +27,8 @@ use self::exchange::{Exchange, Progress};
 pub(crate) use self::{metrics::Identity, process_tree::ProcessTree};
 use crate::{
     context::Context,
-    listener::{Listener, Shortage, is_short_of_resources},
+    listener::Listener,
+    shortage::{Shortage, is_short_of_resources},
     shutdown::Latch,
 };
 

@@ -26,8 +26,9 @@ use tracing::error;
 use crate::{
     connection::Connection,
     context::Context,
-    listener::{Accepted, Listener, Shortage},
+    listener::{Accepted, Listener},
     session::{CHUNK_LEN, Session},
+    shortage::Shortage,
     strategy::{
         Strategy,
         conversation::{self, Received, Stream, read},

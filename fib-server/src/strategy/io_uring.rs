@@ -30,8 +30,9 @@ use tracing::{debug, error};
 use crate::{
     connection::Connection,
     context::Context,
-    listener::{Accepted, Listener, Shortage, admit_accepted, is_short_of_resources},
+    listener::{Accepted, Listener, admit_accepted},
     session::{CHUNK_LEN, Session},
+    shortage::{Shortage, is_short_of_resources},
     strategy::{
         BuildError, Strategy,
         conversation::{self, Received, SEND_LEN, Stream},

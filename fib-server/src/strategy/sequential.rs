@@ -7,8 +7,9 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use crate::{
+    acceptor::Acceptor,
     context::Context,
-    listener::{Acceptor, Listener},
+    listener::Listener,
     strategy::{Strategy, Turns, blocking},
 };
 

@@ -13,8 +13,9 @@ use anyhow::Result;
 use tracing::{Span, warn};
 
 use crate::{
+    acceptor::Acceptor,
     context::Context,
-    listener::{Acceptor, Listener},
+    listener::Listener,
     strategy::{Strategy, blocking},
     telemetry::Seldom,
 };

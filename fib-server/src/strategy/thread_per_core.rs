@@ -23,7 +23,8 @@ use tokio::{
 use crate::{
     context::Context,
     cores,
-    listener::{Accepted, Listener, Shortage},
+    listener::{Accepted, Listener},
+    shortage::Shortage,
     strategy::{Strategy, asynchronous},
     sys,
 };

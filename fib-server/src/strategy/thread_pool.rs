@@ -37,10 +37,11 @@ use socket2::Socket;
 use tracing::{Span, error};
 
 use crate::{
+    acceptor::Acceptor,
     access::Standing,
     connection::Connection,
     context::Context,
-    listener::{Acceptor, Listener},
+    listener::Listener,
     session::Session,
     strategy::{
         Strategy,

@@ -9,8 +9,9 @@ use anyhow::{Context as _, Result};
 use tokio::{runtime, task::JoinSet};
 
 use crate::{
+    acceptor::Acceptor,
     context::Context,
-    listener::{Acceptor, Listener},
+    listener::Listener,
     strategy::{Strategy, asynchronous},
 };
 
