@@ -37,6 +37,10 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// twice.
 const RECORD_LEN: usize = 16 * 1024;
 
+/// How much TLS may have received that no session has: what it has decrypted of one record, and the
+/// beginning of another, each at most as long as on the wire (RFC 5246, section 6.2.3).
+const READ_AHEAD_MAX: usize = 2 * (5 + (1 << 14) + 2048);
+
 /// Shakes hands with a client, talks with it until the conversation is over, and logs how it ended.
 pub(super) async fn serve(connection: Connection, tls: &Tls, context: &Context) {
     let handshake = EncryptedStream::accept(&connection, tls);
@@ -133,6 +137,11 @@ impl Stream for EncryptedStream {
 
     async fn yield_now(&mut self) {
         yield_now().await;
+    }
+
+    /// At most: it cannot be asked. What is too much only lets those who never stop go on so long.
+    fn read_ahead(&self) -> usize {
+        READ_AHEAD_MAX
     }
 }
 
