@@ -13,6 +13,8 @@ use std::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering},
     },
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -34,6 +36,12 @@ use crate::{
 
 /// How many clients may wait to be accepted; the kernel may lower it (somaxconn).
 const BACKLOG: i32 = 4096;
+
+/// How long the children of a server that was killed may have its sockets.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often it is tried until then.
+const TICK: Duration = Duration::from_millis(5);
 
 /// A listening socket, non-blocking.
 #[derive(Debug)]
@@ -67,10 +75,19 @@ impl Handle {
 
 impl Listener {
     /// Listens there, with so many sockets. The mode is for the file of a path.
+    ///
+    /// Who has the address may only just have been killed: then it is free in a moment.
     pub fn bind(address: &Address, sockets: usize, mode: SocketMode) -> io::Result<Vec<Self>> {
-        match address {
-            Address::Tcp(host_and_port) => bind_tcp(host_and_port, sockets),
-            Address::Unix(path) => bind_unix(path, sockets, mode),
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let bound = match address {
+                Address::Tcp(host_and_port) => bind_tcp(host_and_port, sockets),
+                Address::Unix(path) => bind_unix(path, sockets, mode),
+            };
+            match bound {
+                Err(error) if is_in_use(&error) && Instant::now() < deadline => thread::sleep(TICK),
+                bound => return bound,
+            }
         }
     }
 
@@ -334,7 +351,7 @@ fn bind_unix(path: &Path, sockets: usize, mode: SocketMode) -> io::Result<Vec<Li
     let address = SockAddr::unix(path)?;
     let bind = || mode.while_it_holds(|| listen(Domain::UNIX, &address, PortUse::Alone));
     let socket = match bind() {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_abandoned(path, &address) => {
+        Err(error) if is_in_use(&error) && is_abandoned(path, &address) => {
             fs::remove_file(path)?;
             bind()?
         }
@@ -346,6 +363,10 @@ fn bind_unix(path: &Path, sockets: usize, mode: SocketMode) -> io::Result<Vec<Li
         Ok(Listener { socket: Arc::new(socket), address, file: Some(Arc::clone(&file)) })
     };
     (0..sockets).map(shared).collect()
+}
+
+fn is_in_use(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrInUse
 }
 
 fn is_abandoned(path: &Path, address: &SockAddr) -> bool {

@@ -138,9 +138,7 @@ fn children_end_with_a_server_that_is_killed() {
         let family = server.descendants();
         server.signal(Signal::KILL);
         assert_eq!(server.wait().status.signal(), Some(Signal::KILL.as_raw()));
-        wait_until("all are gone", || {
-            family.iter().all(|&pid| Process::find(pid).is_none_or(|it| it.state == 'Z'))
-        });
+        wait_until("all are gone", || family.iter().all(|&pid| Process::is_gone(pid)));
     }
 }
 

@@ -106,9 +106,7 @@ fn children_end_with_a_server_that_is_killed() {
         let children = server.child_pids();
         server.signal(Signal::KILL);
         assert_eq!(server.wait().status.signal(), Some(Signal::KILL.as_raw()));
-        wait_until("the children are gone", || {
-            children.iter().all(|&pid| Process::find(pid).is_none_or(|it| it.state == 'Z'))
-        });
+        wait_until("the children are gone", || children.iter().all(|&pid| Process::is_gone(pid)));
     }
 }
 

@@ -500,6 +500,11 @@ impl Process {
         descriptors.filter_map(|it| fs::read_link(it.ok()?.path()).ok())
     }
 
+    /// Whether it has ended, though its parent may not have taken note of it.
+    pub(crate) fn is_gone(pid: i32) -> bool {
+        Self::find(pid).is_none_or(|it| it.state == 'Z')
+    }
+
     /// `None` where there is none of that number.
     pub(crate) fn find(pid: i32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -522,10 +527,7 @@ pub(crate) fn strike(process: i32, signal: Signal) {
     kill_process(pid, signal).expect("it runs");
     if signal == Signal::SEGV {
         // A child that has only just begun has Rust's handler, which lets the first one pass.
-        wait_until("it dies", || {
-            let is_dead = Process::find(process).is_none_or(|it| it.state == 'Z');
-            is_dead || kill_process(pid, signal).is_err()
-        });
+        wait_until("it dies", || Process::is_gone(process) || kill_process(pid, signal).is_err());
     }
 }
 

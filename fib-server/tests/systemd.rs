@@ -32,7 +32,7 @@ for_each_way! {{
 const WATCHDOG: Duration = Duration::from_millis(300);
 
 /// A path for a socket that no other test has.
-fn fresh_path() -> PathBuf {
+pub(crate) fn fresh_path() -> PathBuf {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     env::temp_dir().join(format!("fib-systemd-{}-{number}.sock", process::id()))
@@ -240,7 +240,7 @@ fn by_hand(socket: OwnedFd) -> Command {
     command
 }
 
-fn ask_at(path: &PathBuf) -> String {
+pub(crate) fn ask_at(path: &PathBuf) -> String {
     let mut socket = UnixStream::connect(path).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.write_all(b"30\n").unwrap();

@@ -6,6 +6,7 @@
 
 mod access;
 mod admin;
+mod crash;
 mod drain;
 mod input;
 mod limits;

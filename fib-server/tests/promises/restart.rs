@@ -116,13 +116,13 @@ impl<'a> Generations<'a> {
         self.signal(Signal::USR2);
         wait_until("another process serves", || self.server.times_logged(SERVES) > before);
         self.now = successors(&self.server.log()).last().expect("the log says which");
-        wait_until("the old one is gone", || is_gone(old));
+        wait_until("the old one is gone", || Process::is_gone(old));
         begin.elapsed()
     }
 
     fn stop(&self) {
         self.signal(Signal::TERM);
-        wait_until("the last one is gone", || is_gone(self.now));
+        wait_until("the last one is gone", || Process::is_gone(self.now));
     }
 }
 
@@ -133,10 +133,6 @@ impl Drop for Generations<'_> {
             let _ = kill_process(Pid::from_raw(self.now).unwrap(), Signal::KILL);
         }
     }
-}
-
-fn is_gone(pid: i32) -> bool {
-    Process::find(pid).is_none_or(|it| it.state == 'Z')
 }
 
 /// The processes that have taken the place of another, as the log has them.
