@@ -97,12 +97,6 @@ pub enum ConfigError {
         /// Which one, and what is wrong with it.
         reason: String,
     },
-    /// The one would have to come before the other.
-    #[error(
-        "--trust-proxy with --tls-cert: a header of the PROXY protocol is not waited for before a \
-         handshake of TLS; let the proxy do one of both"
-    )]
-    ProxyWithTls,
     /// Nobody polls a socket below TLS.
     #[error("--busy-poll has no meaning with --tls-cert: encrypted sockets are not polled")]
     BusyPollWithTls,

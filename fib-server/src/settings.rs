@@ -82,9 +82,6 @@ impl Settings {
         let access = Access::new(cli)?;
         let none_if_zero = |limit: std::time::Duration| (!limit.is_zero()).then_some(limit);
         let tls = Tls::load(cli)?;
-        if tls.is_some() && !cli.trust_proxy.is_empty() {
-            return Err(ConfigError::ProxyWithTls);
-        }
         Ok(Self {
             access,
             protocol: Limits { dialect: cli.dialect, max_line: cli.max_line, max_n },

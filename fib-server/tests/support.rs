@@ -273,7 +273,21 @@ impl Server {
 
     /// Connects from another address of this machine.
     pub(crate) fn connect_from(&self, address: Ipv4Addr) -> Client {
-        self.client_on(socket_from(address, self.address.parse().unwrap()))
+        self.client_on(self.connect_socket_from(address))
+    }
+
+    /// The same, where a proxy is that says this first, in clear text.
+    pub(crate) fn connect_through(&self, proxy: Ipv4Addr, header: &[u8]) -> Client {
+        let mut socket = self.connect_socket_from(proxy);
+        socket.write_all(header).expect("the server reads");
+        self.client_on(socket)
+    }
+
+    /// A socket that is connected from there and no more.
+    pub(crate) fn connect_socket_from(&self, address: Ipv4Addr) -> TcpStream {
+        let socket = socket_from(address, self.address.parse().unwrap());
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket
     }
 
     /// A client whose kernel keeps no more than so much for it.

@@ -3,7 +3,8 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, TcpListener},
+    io::{Read, Write},
+    net::{Ipv4Addr, Shutdown, TcpListener},
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     process::Command,
@@ -14,7 +15,10 @@ use std::{
 
 use rustix::process::geteuid;
 
-use super::{Subject, ask_if_any, attempts, choices};
+use super::{
+    Subject, ask_if_any, attempts, choices,
+    tls::{HANDSHAKE, client_hello, rest_of},
+};
 use crate::{
     proxy_header::check,
     support::{Client, Server, Way, all_strategies, for_each_way, is_available, skip, wait_until},
@@ -24,6 +28,10 @@ for_each_way! {{
     strangers_are_not_heard,
     a_trusted_proxy_says_who_the_client_is,
     nobody_else_is_believed,
+}}
+
+for_each_way! { over_tls_alone {
+    a_handshake_follows_the_header_of_a_proxy,
 }}
 
 /// Where a trusted proxy is.
@@ -142,6 +150,37 @@ fn a_trusted_proxy_says_who_the_client_is(way: Way) {
     let ended = subject.finish();
     assert!(ended.log.contains(&format!(r#""peer":"{STRANGER}:4660""#)), "{}", ended.log);
     assert_eq!(ended.count("ok"), 3 * (splits + 1), "the first three were asked at the start");
+}
+
+/// In clear text, and in one piece with the first bytes of the handshake or not.
+fn a_handshake_follows_the_header_of_a_proxy(way: Way) {
+    let mut choices = choices();
+    let subject = Subject::start(way, &FLAGS);
+    let hello = client_hello(subject.server().certificates());
+    let headers = [v1(CLIENT), v2(CLIENT)].into_iter().chain(FOR_ITSELF.map(Vec::from));
+    for header in headers {
+        let mut client = subject.server().connect_through(PROXY, &header);
+        assert_eq!(client.ask("30"), "832040");
+        for _ in 0..attempts(3, 100) {
+            // The server's hello is enough to know that it has heard all of the client's.
+            let begun = [&header[..], &hello].concat();
+            let (head, tail) = begun.split_at(choices.usize(1..begun.len()));
+            let mut proxy = subject.server().connect_socket_from(PROXY);
+            proxy.write_all(head).unwrap();
+            thread::sleep(Duration::from_millis(1));
+            proxy.write_all(tail).unwrap();
+            let mut first = [0];
+            proxy.read_exact(&mut first).unwrap();
+            assert_eq!(first, [HANDSHAKE]);
+        }
+    }
+    for wrong in [&hello[..], &v1(CLIENT)[..20], &[&v1(STRANGER)[..], &hello].concat()] {
+        let mut proxy = subject.server().connect_socket_from(PROXY);
+        proxy.write_all(wrong).unwrap();
+        proxy.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(rest_of(&proxy), b"", "nobody is served, nor told why in clear text");
+    }
+    subject.finish();
 }
 
 /// A header that comes from anywhere else is a line as any other, and no request.

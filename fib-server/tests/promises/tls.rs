@@ -32,7 +32,7 @@ use crate::{
 const ALERT: u8 = 21;
 
 /// How a record begins that is a part of a handshake.
-const HANDSHAKE: u8 = 22;
+pub(super) const HANDSHAKE: u8 = 22;
 
 /// A fatal alert without encryption: the server is not to blame, and cannot say more.
 const INTERNAL_ERROR: [u8; 7] = [ALERT, 3, 3, 0, 2, 2, 80];
@@ -50,7 +50,7 @@ fn handshakes(subject: &Subject, outcome: &str) -> u64 {
 }
 
 /// Everything until the end, however it ends.
-fn rest_of(mut socket: &TcpStream) -> Vec<u8> {
+pub(super) fn rest_of(mut socket: &TcpStream) -> Vec<u8> {
     let mut rest = Vec::new();
     match socket.read_to_end(&mut rest) {
         Err(error) if error.kind() != io::ErrorKind::ConnectionReset => panic!("{error}"),
@@ -59,7 +59,7 @@ fn rest_of(mut socket: &TcpStream) -> Vec<u8> {
 }
 
 /// Its first bytes, as a client sends them.
-fn client_hello(certificates: &Certificates) -> Vec<u8> {
+pub(super) fn client_hello(certificates: &Certificates) -> Vec<u8> {
     let mut hello = Vec::new();
     certificates.client(None).write_tls(&mut hello).unwrap();
     hello

@@ -1,4 +1,5 @@
-//! A conversation over TLS: a handshake, and then the same as in clear text.
+//! A conversation over TLS: a handshake, and then the same as in clear text. Where a proxy says for
+//! whom it speaks, it does so in clear text, before the handshake.
 
 use std::{
     future, io,
@@ -20,13 +21,18 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tracing::debug;
 
+use super::AsyncStream;
 use crate::{
+    access::Standing,
     connection::Connection,
     context::Context,
     counters::Handshake,
     session::{CHUNK_LEN, Session},
-    strategy::conversation::{self, Received, Stream},
-    sys,
+    strategy::{
+        conversation::{self, Received, Stream},
+        introduction,
+    },
+    sys, telemetry,
     tls::Tls,
 };
 
@@ -42,8 +48,13 @@ const RECORD_LEN: usize = 16 * 1024;
 const READ_AHEAD_MAX: usize = 2 * (5 + (1 << 14) + 2048);
 
 /// Shakes hands with a client, talks with it until the conversation is over, and logs how it ended.
-pub(super) async fn serve(connection: Connection, tls: &Tls, context: &Context) {
-    let handshake = EncryptedStream::accept(&connection, tls);
+pub(super) async fn serve(mut connection: Connection, tls: &Tls, context: &Context) {
+    let begun = match introduce(&mut connection, context).await {
+        Ok(Some(begun)) => begun,
+        Ok(None) => return,
+        Err(error) => return telemetry::log_end(Err(error)),
+    };
+    let handshake = EncryptedStream::accept(&connection, begun, tls);
     let result = time::timeout(HANDSHAKE_TIMEOUT, handshake).await;
     let outcome = match &result {
         Ok(Ok(_)) => Handshake::Ok,
@@ -62,15 +73,31 @@ pub(super) async fn serve(connection: Connection, tls: &Tls, context: &Context) 
     }
 }
 
+/// Hears who the client is, where there is a proxy to say so, and returns what came with that of
+/// the handshake. `None` if the client is not to be served.
+async fn introduce(connection: &mut Connection, context: &Context) -> io::Result<Option<Vec<u8>>> {
+    if connection.standing != Standing::Proxy {
+        return Ok(Some(Vec::new()));
+    }
+    let mut stream = AsyncStream::new(connection, context)?;
+    if !introduction::hear(connection, &mut stream, context).await? {
+        return Ok(None);
+    }
+    let begun = connection.session.input().to_vec();
+    connection.session.skip(begun.len());
+    Ok(Some(begun))
+}
+
 /// A socket for the event loop of the current runtime, behind a layer of TLS.
 struct EncryptedStream {
     tls: TlsStream<AsyncSocket>,
 }
 
 impl EncryptedStream {
-    async fn accept(connection: &Connection, tls: &Tls) -> io::Result<Self> {
+    /// Shakes hands with a client that has `begun` with these bytes already.
+    async fn accept(connection: &Connection, begun: Vec<u8>, tls: &Tls) -> io::Result<Self> {
         connection.socket.set_nonblocking(true)?;
-        let socket = AsyncSocket(sys::register(Arc::clone(&connection.socket))?);
+        let socket = AsyncSocket { begun, socket: sys::register(Arc::clone(&connection.socket))? };
         Ok(Self { tls: TlsAcceptor::from(tls.server()).accept(socket).await? })
     }
 
@@ -146,7 +173,11 @@ impl Stream for EncryptedStream {
 }
 
 /// A socket in the event loop, as TLS reads and writes it.
-struct AsyncSocket(AsyncFd<Arc<Socket>>);
+struct AsyncSocket {
+    /// What was received from it before.
+    begun: Vec<u8>,
+    socket: AsyncFd<Arc<Socket>>,
+}
 
 impl AsyncRead for AsyncSocket {
     fn poll_read(
@@ -154,8 +185,15 @@ impl AsyncRead for AsyncSocket {
         waker: &mut task::Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let Self { begun, socket } = self.get_mut();
+        if !begun.is_empty() {
+            let len = begun.len().min(buffer.remaining());
+            buffer.put_slice(&begun[..len]);
+            *begun = begun.split_off(len);
+            return Poll::Ready(Ok(()));
+        }
         loop {
-            let mut ready = ready!(self.0.poll_read_ready(waker))?;
+            let mut ready = ready!(socket.poll_read_ready(waker))?;
             let room = buffer.initialize_unfilled();
             let wanted = room.len();
             let received = ready
@@ -185,9 +223,9 @@ impl AsyncWrite for AsyncSocket {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         loop {
-            match self.0.get_ref().send(bytes) {
+            match self.socket.get_ref().send(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ready!(self.0.poll_write_ready(waker))?.clear_ready();
+                    ready!(self.socket.poll_write_ready(waker))?.clear_ready();
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => return Poll::Ready(result),
@@ -200,6 +238,6 @@ impl AsyncWrite for AsyncSocket {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.0.get_ref().shutdown(Shutdown::Write))
+        Poll::Ready(self.socket.get_ref().shutdown(Shutdown::Write))
     }
 }
