@@ -50,6 +50,7 @@ pub struct Listener {
     address: Address,
     /// Shared by the listeners of one path.
     file: Option<Arc<SocketFile>>,
+    is_passed: bool,
 }
 
 /// A listening socket, for as long as somebody listens on it.
@@ -101,7 +102,8 @@ impl Listener {
         ensure!(is_stream && is_known, "it is no stream socket of TCP or Unix");
         ensure!(socket.is_listener()?, "it does not listen; does its unit say Accept=yes?");
         socket.set_nonblocking(true)?;
-        (0..sockets).map(|_| Ok(Self::of_another(socket.try_clone()?)?)).collect()
+        let passed = |it| Ok(Self { is_passed: true, ..Self::of_another(it)? });
+        (0..sockets).map(|_| passed(socket.try_clone()?)).collect()
     }
 
     /// A socket that another process listens on as well. That one removes the file of a path.
@@ -129,7 +131,7 @@ impl Listener {
 
     fn of_another(socket: Socket) -> io::Result<Self> {
         let address = address_of(&socket.local_addr()?);
-        Ok(Self { socket: Arc::new(socket), address, file: None })
+        Ok(Self { socket: Arc::new(socket), address, file: None, is_passed: false })
     }
 
     /// The socket, for who may hand it over while it is open.
@@ -206,6 +208,12 @@ impl Listener {
         let (socket, peer) = self.socket.accept()?;
         let peer = prepare(&socket, &peer)?;
         Ok((socket, peer))
+    }
+
+    /// Whether others may have the socket, and have had it.
+    #[cfg(target_os = "linux")]
+    pub(crate) const fn is_passed(&self) -> bool {
+        self.is_passed
     }
 
     /// Whether accepting waits for a client.
@@ -360,7 +368,8 @@ fn bind_unix(path: &Path, sockets: usize, mode: SocketMode) -> io::Result<Vec<Li
     let file = Arc::new(SocketFile::new(path.to_owned()));
     let shared = |_| {
         let (socket, address) = (socket.try_clone()?, Address::Unix(path.to_owned()));
-        Ok(Listener { socket: Arc::new(socket), address, file: Some(Arc::clone(&file)) })
+        let file = Some(Arc::clone(&file));
+        Ok(Listener { socket: Arc::new(socket), address, file, is_passed: false })
     };
     (0..sockets).map(shared).collect()
 }

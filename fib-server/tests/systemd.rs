@@ -232,7 +232,7 @@ fn a_socket_out_of_reach_is_no_trouble() {
 }
 
 /// A server that is passed this as its only descriptor.
-fn by_hand(socket: OwnedFd) -> Command {
+pub(crate) fn by_hand(socket: OwnedFd) -> Command {
     let mut command = Command::new("sh");
     let script = "exec 3<&0 </dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$0\" \"$@\"";
     command.args(["-c", script, env!("CARGO_BIN_EXE_fib-server"), "--log-format", "json"]);

@@ -113,10 +113,16 @@ struct EventLoop<'a> {
     shortage: Shortage,
 }
 
-/// A listener, and the operation that accepts whoever comes.
+/// A listener, and the operation that accepts whoever comes, or tells of them.
+///
+/// To accept, the kernel wakes one of those who wait at a socket. Where others may have it, that
+/// can be a server that was killed, whose ring lives on for a moment, and nobody accepts. So there
+/// it only tells that somebody has come: that is told to all.
 struct Door {
     listener: Arc<Listener>,
-    accepting: Option<OperationId>,
+    operation: Option<OperationId>,
+    /// Somebody has come and is to be accepted here.
+    is_knocked_at: bool,
     is_closing: bool,
 }
 
@@ -132,9 +138,9 @@ impl<'a> EventLoop<'a> {
         });
         let mut doors = Slab::new();
         for listener in listeners {
-            listener.set_blocking(true)?;
-            let listener = Arc::new(listener);
-            doors.insert(Door { listener, accepting: None, is_closing: false });
+            listener.set_blocking(!listener.is_passed())?;
+            let (listener, operation) = (Arc::new(listener), None);
+            doors.insert(Door { listener, operation, is_knocked_at: false, is_closing: false });
         }
         let (arrived, shortage) = (VecDeque::new(), Shortage::new());
         let event_loop = Self { context, waits, executor, interrupts, doors, arrived, shortage };
@@ -189,19 +195,18 @@ impl<'a> EventLoop<'a> {
         let draining = self.context.latch().is_fired();
         let mut doors = mem::take(&mut self.doors);
         doors.retain(|key, door| {
-            match door.accepting {
+            match door.operation {
                 None if draining => return self.accept_here(door),
                 None => {
                     if self.shortage.lasts() {
                         self.accept_here(door);
                     }
-                    let listener = Arc::clone(&door.listener);
-                    let mut ring = self.waits.ring.borrow_mut();
-                    door.accepting = Some(ring.accept(listener, About::Door(key)));
+                    door.operation = Some(self.watch_door(&door.listener, About::Door(key)));
                 }
                 Some(operation) if draining && !mem::replace(&mut door.is_closing, true) => {
                     self.waits.ring.borrow_mut().cancel(operation);
                 }
+                Some(_) if door.is_knocked_at => door.is_knocked_at = self.accept_here(door),
                 Some(_) => {}
             }
             true
@@ -209,11 +214,19 @@ impl<'a> EventLoop<'a> {
         self.doors = doors;
     }
 
+    fn watch_door(&self, listener: &Arc<Listener>, about: About) -> OperationId {
+        let (mut ring, file) = (self.waits.ring.borrow_mut(), Arc::clone(listener));
+        if listener.is_passed() { ring.poll(file, about) } else { ring.accept(file, about) }
+    }
+
     /// Accepts a few of those whom the kernel was not asked to accept; whether others may wait.
     fn accept_here(&mut self, door: &Door) -> bool {
         if self.context.has_successor() {
             // Which has the same socket, and wants it blocking.
             return false;
+        }
+        if door.listener.is_passed() {
+            return self.accept_some(&door.listener);
         }
         if let Err(error) = door.listener.set_blocking(false) {
             error!("who had connected was not accepted: {error}");
@@ -242,7 +255,8 @@ impl<'a> EventLoop<'a> {
     /// run.
     fn wait(&self, completions: &mut Vec<Completion<About>>) -> io::Result<()> {
         let to_admit = (!self.arrived.is_empty()).then_some(Duration::ZERO);
-        let to_accept = self.doors.iter().any(|(_, door)| door.accepting.is_none());
+        let to_accept =
+            self.doors.iter().any(|(_, door)| door.operation.is_none() || door.is_knocked_at);
         let to_accept = to_accept.then(|| self.shortage.time_left().unwrap_or_default());
         let to_next = [to_admit, to_accept, self.waits.pauses.time_to_next()];
         let timeout = self.executor.fall_asleep(to_next.into_iter().flatten().min());
@@ -257,11 +271,13 @@ impl<'a> EventLoop<'a> {
         let Completion { about, event, is_last } = completion;
         match (about, event) {
             (About::Socket(key), event) => self.waits.take_note(key, event, is_last),
-            (About::Door(key), Event::Accepted(result)) => {
-                if is_last {
-                    self.doors[key].accepting = None;
+            (About::Door(key), event) => {
+                let door = &mut self.doors[key];
+                door.operation.take_if(|_| is_last);
+                match event {
+                    Event::Accepted(result) => self.take_in(result),
+                    _ => door.is_knocked_at = true,
                 }
-                self.take_in(result);
             }
             (About::Interrupt(index), _) if is_last => self.watch(index),
             _ => {}

@@ -1,26 +1,31 @@
 //! What is left of a server that is killed under load: none of its processes, and nothing that
-//! keeps the next one from listening where it did.
+//! keeps the next one from listening where it did. Where somebody else holds the listening socket,
+//! nobody is refused meanwhile.
 
 use std::{
     fs,
     io::{self, Write},
-    net::{Shutdown, TcpStream},
+    net::{Shutdown, TcpListener, TcpStream},
     path::PathBuf,
     process::Command,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     thread,
     time::{Duration, Instant},
 };
 
 use fastrand::Rng;
+use rustix::process::Signal;
 
-use super::{Subject, attempts, choices};
+use super::{SetOnDrop, Subject, attempts, choices};
 use crate::{
-    support::{Client, Measured, PATIENCE, Process, Server, Way, for_each_way, wait_until},
-    systemd::{ask_at, fresh_path},
+    support::{Client, Measured, PATIENCE, Process, Server, Way, for_each_way, strike, wait_until},
+    systemd::{ask_at, by_hand, fresh_path},
+    wire::Wire,
 };
 
 for_each_way! {{
     nothing_is_left_of_a_killed_server,
+    nobody_is_refused_while_servers_are_killed,
 }}
 
 /// What is promised is a tenth of a second.
@@ -139,5 +144,102 @@ impl Place {
             assert_eq!(output.status.code(), Some(1), "{told}");
             assert!(told.contains("in use"), "{told}");
         }
+    }
+}
+
+/// The listening socket is somebody else's, as systemd's is, who starts one server after the other.
+fn nobody_is_refused_while_servers_are_killed(way: Way) {
+    let mut choices = choices();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let start = |flags: &[&str]| {
+        let mut command = by_hand(listener.try_clone().unwrap().into());
+        command.args(["--strategy", way.strategy, "--compute", way.compute]).args(FLAGS);
+        command.args(flags);
+        Server::spawn(command)
+    };
+    let (kills, is_over) = (Kills::default(), AtomicBool::new(false));
+    let address = listener.local_addr().unwrap().to_string();
+    let answered: usize = thread::scope(|scope| {
+        let mut server = start(&[]);
+        // Also when something else has failed.
+        let over = SetOnDrop(&is_over);
+        let come_and_go = || come_and_go(&address, &kills, &is_over);
+        let clients = [(); 4].map(|()| scope.spawn(come_and_go));
+        for _ in 0..attempts(3, 20) {
+            thread::sleep(Duration::from_millis(choices.u64(20..100)));
+            let waiting = kills.count(|| kill_before_it_accepts(server));
+            server = start(&[]);
+            for mut client in waiting {
+                assert_eq!(client.rest(), "832040\n", "the next one answers who waited");
+            }
+        }
+        drop(over);
+        clients.map(|it| it.join().expect("nobody was refused")).iter().sum()
+    });
+    assert!(answered > 0, "no client was answered between two kills");
+    Subject::of(way, start).finish();
+}
+
+/// Kills all processes of a server, once none of them can accept any more; who has connected since.
+fn kill_before_it_accepts(server: Server) -> Vec<Client> {
+    // The server first, or it would replace its children.
+    stop(server.pid().cast_signed());
+    let family = server.descendants();
+    family.iter().copied().for_each(stop);
+    let mut waiting: Vec<_> = (0..5).map(|_| server.connect()).collect();
+    for client in &mut waiting {
+        client.send("30\n");
+        client.half_close();
+    }
+    for &it in &family {
+        strike(it, Signal::KILL);
+    }
+    drop(server);
+    wait_until("its children are gone", || family.iter().all(|&it| Process::is_gone(it)));
+    waiting
+}
+
+fn stop(process: i32) {
+    strike(process, Signal::STOP);
+    let has_stopped = || Process::find(process).is_none_or(|it| "TZ".contains(it.state));
+    wait_until("it has stopped", has_stopped);
+}
+
+/// Asks in one connection after the other. Who was connected to a server that was killed may have
+/// no answer; all others have. How many have.
+fn come_and_go(address: &str, kills: &Kills, is_over: &AtomicBool) -> usize {
+    let mut answered = 0;
+    while !is_over.load(SeqCst) {
+        let before = kills.counted();
+        let socket = TcpStream::connect(address).expect("it is not refused");
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut client = Client::new(Wire::new(socket));
+        client.send_in_vain(b"20\n");
+        client.half_close_in_vain();
+        let reply = client.rest_or_reset();
+        if reply == "6765\n" {
+            answered += 1;
+        } else {
+            assert_eq!(reply, "");
+            assert!(kills.counted() > before || before % 2 == 1, "no server was killed meanwhile");
+        }
+    }
+    answered
+}
+
+/// How often one has begun and ended: odd while a server is being killed.
+#[derive(Default)]
+struct Kills(AtomicUsize);
+
+impl Kills {
+    fn count<T>(&self, kill: impl FnOnce() -> T) -> T {
+        self.0.fetch_add(1, SeqCst);
+        let result = kill();
+        self.0.fetch_add(1, SeqCst);
+        result
+    }
+
+    fn counted(&self) -> usize {
+        self.0.load(SeqCst)
     }
 }

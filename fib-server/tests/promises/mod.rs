@@ -18,7 +18,11 @@ mod restart;
 mod tls;
 mod workers;
 
-use std::{fs, thread};
+use std::{
+    fs,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+};
 
 pub(crate) use crate::effort::{attempts, choices};
 use crate::{
@@ -77,6 +81,15 @@ impl Subject {
         let ended = watched.server.stop();
         ended.check_counts();
         ended
+    }
+}
+
+/// Ends clients that look at it, in whatever way a test ends.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use super::SetOnDrop;
 use crate::{
     effort::attempts,
     support::{Ended, Measured, Process, Server, Way, for_each_way, wait_until},
@@ -70,15 +71,6 @@ fn nobody_notices_a_restart(way: Way) {
     drop(generations);
     let ended = watched.server.wait();
     check_all_counts(&ended, restarts + 1);
-}
-
-/// Ends the clients, in whatever way the test ends.
-struct SetOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for SetOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Relaxed);
-    }
 }
 
 /// Every connection and request of each of the processes is accounted for.
