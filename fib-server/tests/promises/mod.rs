@@ -16,6 +16,7 @@ mod peers;
 mod reload;
 mod restart;
 mod tls;
+mod vanished;
 mod workers;
 
 use std::{
@@ -66,19 +67,24 @@ impl Subject {
         &self.watched.server
     }
 
-    /// Once all clients are gone: every connection and request is accounted for, nothing is held
-    /// that was not held before, and the server ends in order.
-    pub(crate) fn finish(self) -> Ended {
-        let Self { watched, before } = self;
-        watched.wait_until_it_is("fib_connections_open", 0);
-        watched.wait_until_it_is("fib_jobs_in_flight", 0);
+    /// Waits until it has no more than before there were clients.
+    pub(crate) fn wait_until_it_holds_nothing(&self) {
+        let before = self.before;
         let mut after = before;
         let is_as_before = || {
-            after = Footprint::of(&watched.server);
+            after = Footprint::of(&self.watched.server);
             after == before
         };
         assert!(comes_true(is_as_before), "it holds {after:?}; {before:?} before");
-        let ended = watched.server.stop();
+    }
+
+    /// Once all clients are gone: every connection and request is accounted for, nothing is held
+    /// that was not held before, and the server ends in order.
+    pub(crate) fn finish(self) -> Ended {
+        self.watched.wait_until_it_is("fib_connections_open", 0);
+        self.watched.wait_until_it_is("fib_jobs_in_flight", 0);
+        self.wait_until_it_holds_nothing();
+        let ended = self.watched.server.stop();
         ended.check_counts();
         ended
     }
