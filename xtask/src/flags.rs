@@ -201,8 +201,8 @@ pub(crate) struct SoakArgs {
 pub(crate) enum SoakPart {
     /// Each fault of the network for itself, 200 times; and a cut and a reset after every byte
     Faults,
-    /// All of them at once, while processes are killed and settings change: every reply is checked,
-    /// and what the server holds at the end
+    /// All of them at once, while processes are killed, settings change and servers restart: every
+    /// reply is checked, and what the server holds at the end
     Network,
     /// The long form of the tests of docs/promises.md
     Promises,

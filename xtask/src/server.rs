@@ -6,11 +6,12 @@ use std::{
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
+    sync::{Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use procfs::process::{Process, Stat, all_processes};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -28,7 +29,10 @@ const EXIT_USAGE: i32 = 2;
 /// A server that runs. Dropping it kills it and its children.
 #[derive(Debug)]
 pub(crate) struct Server {
+    /// The process that it was at first.
     child: Child,
+    /// Who has taken that one's place, and serves now.
+    successor: Mutex<Option<Pid>>,
     /// Kept, because a program whose stdout is closed fails to write to it.
     stdout: BufReader<ChildStdout>,
     address: String,
@@ -91,7 +95,8 @@ impl Server {
     fn spawn(command: &mut Command) -> Result<Self> {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let stdout = child.stdout.take().context("its stdout is piped")?;
-        Ok(Self { child, stdout: BufReader::new(stdout), address: String::new(), log: None })
+        let (successor, stdout) = (Mutex::default(), BufReader::new(stdout));
+        Ok(Self { child, successor, stdout, address: String::new(), log: None })
     }
 
     /// What its next line says behind these words.
@@ -119,56 +124,77 @@ impl Server {
     }
 
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
-        kill_process(Pid::from_child(&self.child), signal).context("the server is gone")
+        kill_process(self.pid(), signal).context("the server is gone")
+    }
+
+    /// Has another process take its place, and waits until the one that served has ended.
+    pub(crate) fn restart(&self) -> Result<()> {
+        let (old, before) = (self.pid(), self.successors()?.len());
+        self.signal(Signal::USR2)?;
+        wait_until("no process takes its place", || Ok(self.successors()?.len() > before))?;
+        let successor = self.successors()?.pop();
+        *self.successor.lock().unwrap_or_else(PoisonError::into_inner) = successor;
+        wait_until("it does not make way", || Ok(is_gone(old)))
     }
 
     /// Ends the server as an operator would, and checks that it ended well.
     pub(crate) fn stop(mut self) -> Result<()> {
         self.signal(Signal::TERM)?;
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            if let Some(status) = self.child.try_wait()? {
-                ensure!(status.success(), "the server ended with {status}");
-                return Ok(());
-            }
-            thread::sleep(GLANCE);
-        }
-        bail!("the server does not end")
+        let pid = self.pid();
+        wait_until("the server does not end", || Ok(is_gone(pid)))?;
+        // Of successors, which are nobody's children by then, only their log tells.
+        let status = self.child.wait()?;
+        ensure!(status.success(), "the server ended with {status}");
+        Ok(())
+    }
+
+    /// The process that serves.
+    fn pid(&self) -> Pid {
+        let successor = *self.successor.lock().unwrap_or_else(PoisonError::into_inner);
+        successor.unwrap_or_else(|| Pid::from_child(&self.child))
+    }
+
+    /// The processes that have taken the place of another, as the log has them.
+    fn successors(&self) -> Result<Vec<Pid>> {
+        let log = self.read_log()?;
+        let pids = log.lines().filter_map(|line| count_in(line, "successor"));
+        Ok(pids.filter_map(|pid| Pid::from_raw(pid.try_into().ok()?)).collect())
+    }
+
+    fn read_log(&self) -> Result<String> {
+        let log = self.log.as_ref().context("it has no log")?;
+        fs::read_to_string(log).context("reading the server's log")
     }
 
     /// Whether any of its compute threads runs, or would if it had a core.
     pub(crate) fn computes(&self) -> Result<bool> {
-        let tasks = Process::new(i32::try_from(self.child.id())?)?.tasks()?;
+        let tasks = Process::new(self.pid().as_raw_pid())?.tasks()?;
         let mut stats = tasks.filter_map(|task| task.ok()?.stat().ok());
         Ok(stats.any(|stat| stat.comm == "compute" && stat.state == 'R'))
     }
 
     /// Ends the server, which logs what it has counted.
-    pub(crate) fn stop_and_count(mut self) -> Result<Counters> {
+    pub(crate) fn stop_and_count(self) -> Result<Counters> {
+        self.stop_and_count_each()?.pop().context("it has counted")
+    }
+
+    /// The same, of each of the processes that it was.
+    pub(crate) fn stop_and_count_each(mut self) -> Result<Vec<Counters>> {
+        let processes = 1 + self.successors()?.len();
         let log = self.log.take().context("it has no log")?;
         self.stop()?;
         let log = fs::read_to_string(log).context("reading the server's log")?;
-        let line = log.lines().rev().find(|line| line.contains(" drained "));
-        let line = line.context("the server does not say that it has drained")?;
-        let count = |name: &str| {
-            let word = line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
-            word.and_then(|it| it.parse().ok()).with_context(|| format!("{name} in {line:?}"))
-        };
-        Ok(Counters {
-            accepted: count("accepted")?,
-            closed: count("closed")?,
-            requests: count("requests")?,
-            ok: count("ok")?,
-            err: count("err")?,
-            cancelled: count("cancelled")?,
-        })
+        let drained = log.lines().filter(|line| line.contains(" drained "));
+        let each = drained.map(counters_in).collect::<Result<Vec<_>>>()?;
+        ensure!(each.len() == processes, "{} of {processes} say that they drained", each.len());
+        Ok(each)
     }
 
     /// The server and all that descend from it.
     pub(crate) fn tree(&self) -> Result<Vec<Stat>> {
         let stats: Vec<_> =
             all_processes()?.filter_map(|process| process.ok()?.stat().ok()).collect();
-        let mut tree = vec![Process::new(i32::try_from(self.child.id())?)?.stat()?];
+        let mut tree = vec![Process::new(self.pid().as_raw_pid())?.stat()?];
         let mut parent = 0;
         while parent < tree.len() {
             let pid = tree[parent].pid;
@@ -182,13 +208,48 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         let tree = self.tree().unwrap_or_default();
-        let descendants = tree.iter().skip(1).filter_map(|stat| Pid::from_raw(stat.pid));
         let _ = self.child.kill();
         let _ = self.child.wait();
-        for descendant in descendants {
-            let _ = kill_process(descendant, Signal::KILL);
+        for pid in tree.iter().filter_map(|stat| Pid::from_raw(stat.pid)) {
+            if pid != Pid::from_child(&self.child) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
         }
     }
+}
+
+fn wait_until(otherwise: &'static str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so()? {
+        ensure!(Instant::now() < deadline, otherwise);
+        thread::sleep(GLANCE);
+    }
+    Ok(())
+}
+
+/// Whether it has ended, though nobody may have asked how.
+fn is_gone(pid: Pid) -> bool {
+    let stat = Process::new(pid.as_raw_pid()).and_then(|it| it.stat());
+    stat.map_or(true, |stat| stat.state == 'Z')
+}
+
+/// What a line of the log says of what was counted.
+fn counters_in(line: &str) -> Result<Counters> {
+    let count = |name| count_in(line, name).with_context(|| format!("{name} in {line:?}"));
+    Ok(Counters {
+        accepted: count("accepted")?,
+        closed: count("closed")?,
+        requests: count("requests")?,
+        ok: count("ok")?,
+        err: count("err")?,
+        cancelled: count("cancelled")?,
+    })
+}
+
+/// `name=number`
+fn count_in(line: &str, name: &str) -> Option<u64> {
+    let word = line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+    word?.parse().ok()
 }
 
 /// A port that nobody listens on, for servers that cannot pick one themselves.

@@ -53,7 +53,7 @@ async fn be_client(
     let mut found = Found::default();
     let mut number = client;
     while let Some(conversation) = script(number) {
-        let held = conversation.hold(subject.address(), endings).await;
+        let held = conversation.hold(&subject, endings).await;
         found += held.with_context(|| format!("conversation {number}, {}", conversation.faults))?;
         number += subject.way.clients();
     }

@@ -1,16 +1,24 @@
 //! One client, and what lies between it and the server.
 
-use std::{cell::RefCell, io, net::Ipv4Addr, time::Duration};
+use std::{
+    cell::RefCell,
+    io,
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use fastrand::Rng;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
-use super::model::{Found, MAX_N, Model};
+use super::{
+    model::{Found, MAX_N, Model},
+    subject::Subject,
+};
 use crate::faults::{End, Faults, relay};
 
 /// How long a client may say nothing, a line may take, and a client may read nothing.
@@ -18,6 +26,9 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Until then each conversation has ended, whatever happens to it: some wait for several timeouts.
 const DEADLINE: Duration = Duration::from_mins(1);
+
+/// How long a client waits that wants to stay: nobody may call it silent.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// How much a client reads at a time.
 const CHUNK_LEN: usize = 16 * 1024;
@@ -31,7 +42,20 @@ pub(super) struct Conversation {
     /// What the faults are drawn from as they happen.
     pub(super) seed: u64,
     pub(super) requests: Vec<Vec<u8>>,
+    /// How long the client waits between two pieces.
+    pub(super) pause: Duration,
     pub(super) faults: Faults,
+}
+
+/// What a client wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// Small numbers for the most part, at once.
+    Usual,
+    /// The same, for seconds.
+    ToStay,
+    /// Answers of every length, and no faults: whatever holds memory has soon held the most.
+    EveryLength,
 }
 
 /// How a connection may end that has no fault.
@@ -45,11 +69,14 @@ pub(super) enum Endings {
 
 impl Conversation {
     /// Some requests, most of them good, and some faults.
-    pub(super) fn draw(seed: u64) -> Self {
+    pub(super) fn draw(wish: Wish, seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let requests = draw_requests(&mut rng);
-        let mut drawn = Self { seed, requests, faults: Faults::default() };
-        drawn.faults = Faults::draw(&mut rng, drawn.lens());
+        let requests = draw_requests(wish, &mut rng);
+        let pause = if wish == Wish::ToStay { PAUSE } else { Duration::ZERO };
+        let mut drawn = Self { seed, requests, pause, faults: Faults::default() };
+        if wish != Wish::EveryLength {
+            drawn.faults = Faults::draw(&mut rng, drawn.lens());
+        }
         drawn
     }
 
@@ -60,11 +87,11 @@ impl Conversation {
     }
 
     /// Holds it with a server, and checks all that the server does.
-    pub(super) async fn hold(&self, address: &str, endings: Endings) -> Result<Found> {
+    pub(super) async fn hold(&self, subject: &Subject, endings: Endings) -> Result<Found> {
         // The server's time may begin before its client knows that it is connected.
-        let model = RefCell::new(Model::new());
+        let (began, model) = (Instant::now(), RefCell::new(Model::new()));
         let (client, client_side) = pair().await?;
-        let server_side = TcpStream::connect(address).await.context("connecting")?;
+        let server_side = TcpStream::connect(subject.address()).await.context("connecting")?;
         let link = relay(client_side, server_side, self.faults, self.seed, &model);
         let both = async { tokio::join!(self.ask(client), link) };
         let Ok(((), end)) = timeout(DEADLINE, both).await else {
@@ -76,7 +103,7 @@ impl Conversation {
             bail!("wrong: {wrong}");
         }
         if endings == Endings::InOrder {
-            judge(&model, end)?;
+            judge(&model, end, subject.drain_after(began))?;
         }
         Ok(model.found())
     }
@@ -90,6 +117,9 @@ impl Conversation {
             if !first && !socket.read(&mut chunk).await.is_ok_and(|len| len > 0) {
                 return;
             }
+            if !first && !self.pause.is_zero() {
+                sleep(self.pause).await;
+            }
             first = false;
             if socket.write_all(piece).await.is_err() {
                 return;
@@ -100,11 +130,11 @@ impl Conversation {
     }
 }
 
-fn judge(model: &Model, end: End) -> Result<()> {
+fn judge(model: &Model, end: End, drain: Option<Instant>) -> Result<()> {
     match end {
         End::Fault => {}
         End::Server => {
-            if let Some(early) = model.early_end(TIMEOUT) {
+            if let Some(early) = model.early_end(TIMEOUT, drain) {
                 bail!("{early}");
             }
         }
@@ -120,10 +150,22 @@ async fn pair() -> io::Result<(TcpStream, TcpStream)> {
     Ok((client, listener.accept().await?.0))
 }
 
-fn draw_requests(rng: &mut Rng) -> Vec<Vec<u8>> {
-    let pieces = rng.usize(1..=4);
-    let lines = rng.usize(1..=50);
-    (0..pieces).map(|_| (0..lines).flat_map(|_| draw_line(rng)).collect()).collect()
+fn draw_requests(wish: Wish, rng: &mut Rng) -> Vec<Vec<u8>> {
+    let (pieces, lines) = match wish {
+        Wish::ToStay => (rng.usize(10..=40), rng.usize(1..=5)),
+        _ => (rng.usize(1..=4), rng.usize(1..=50)),
+    };
+    let mut line = || match wish {
+        Wish::EveryLength if rng.bool() => draw_length(rng),
+        _ => draw_line(rng),
+    };
+    (0..pieces).map(|_| (0..lines).flat_map(|_| line()).collect()).collect()
+}
+
+/// The length of an answer is about a fifth of n.
+fn draw_length(rng: &mut Rng) -> Vec<u8> {
+    let most = MAX_N >> rng.u32(0..=10);
+    format!("{}\n", rng.u64(94..=most)).into_bytes()
 }
 
 fn draw_line(rng: &mut Rng) -> Vec<u8> {

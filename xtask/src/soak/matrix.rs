@@ -1,6 +1,6 @@
 //! Each fault for itself: what can happen to a connection, of every server.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
 use fastrand::Rng;
@@ -8,7 +8,7 @@ use fastrand::Rng;
 use super::{
     Plan,
     clients::hold_all,
-    conversation::{Conversation, Endings},
+    conversation::{Conversation, Endings, Wish},
     model::Found,
     subject::Subject,
 };
@@ -37,7 +37,8 @@ fn each_offset() -> impl Fn(u64) -> Option<Conversation> {
     }
     move |number| {
         let faults = *faults.get(usize::try_from(number).ok()?)?;
-        Some(Conversation { seed: 0, requests: vec![REQUESTS.to_vec()], faults })
+        let requests = vec![REQUESTS.to_vec()];
+        Some(Conversation { seed: 0, requests, pause: Duration::ZERO, faults })
     }
 }
 
@@ -47,7 +48,7 @@ fn each_toxic(plan: &Plan) -> impl Fn(u64) -> Option<Conversation> + use<> {
     move |number| {
         let (at, kind) = (number / Faults::KINDS, number % Faults::KINDS);
         let seed = first.wrapping_add(at);
-        let drawn = Conversation::draw(seed);
+        let drawn = Conversation::draw(Wish::Usual, seed);
         let each = Faults::one_of_each(&mut Rng::with_seed(seed), drawn.lens());
         let faults = each.into_iter().nth(usize::try_from(kind).ok()?)?;
         (at < seeds).then_some(Conversation { faults, ..drawn })

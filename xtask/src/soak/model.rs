@@ -26,11 +26,14 @@ pub(super) struct Model {
     line: Vec<u8>,
     /// No more lines are to be answered.
     is_closed: bool,
-    owed: VecDeque<Owed>,
+    /// What is to be replied, and since when.
+    owed: VecDeque<(Owed, Instant)>,
     /// What has come of a reply.
     reply: Vec<u8>,
     /// The reply that nothing may follow has come.
     has_ended: bool,
+    /// The server has said that it is stopping.
+    is_stopped: bool,
     wrong: Option<String>,
     last_asked: Instant,
     /// The longest time in which nothing reached the server.
@@ -93,6 +96,7 @@ impl Model {
             owed: VecDeque::new(),
             reply: Vec::new(),
             has_ended: false,
+            is_stopped: false,
             wrong: None,
             last_asked: Instant::now(),
             silence: Duration::ZERO,
@@ -110,18 +114,21 @@ impl Model {
     }
 
     /// Why the server should not have ended the conversation in order, if its client was not silent
-    /// for so long.
-    pub(super) fn early_end(&self, timeout: Duration) -> Option<String> {
+    /// for so long, and the server did not drain before the time that is given. In a drain all that
+    /// was there before is answered.
+    pub(super) fn early_end(&self, timeout: Duration, drain: Option<Instant>) -> Option<String> {
         // Half of it: who measures is not always awake when the server is.
         let was_silent = self.silence() >= timeout / 2;
+        let drained_by = |time| drain.is_some_and(|began| began <= time);
         match self.owed.front() {
             _ if self.has_ended => None,
             _ if !self.reply.is_empty() => Some("it ended within a reply".to_owned()),
             _ if was_silent => None,
-            Some(owed) => {
+            Some((_, since)) if drained_by(*since) => None,
+            Some((owed, _)) => {
                 Some(format!("it ended without {} replies, {owed:?} first", self.owed.len()))
             }
-            None if self.is_closed => None,
+            None if self.is_closed || drained_by(Instant::now()) => None,
             None => Some("it ended though more could have come".to_owned()),
         }
     }
@@ -133,7 +140,7 @@ impl Model {
 
     fn take(&mut self, byte: u8) {
         if byte == b'\n' {
-            self.owed.push_back(owed_for(&self.line));
+            self.owed.push_back((owed_for(&self.line), Instant::now()));
             self.line.clear();
         } else {
             self.line.push(byte);
@@ -144,7 +151,7 @@ impl Model {
     }
 
     fn close(&mut self, last: Owed) {
-        self.owed.push_back(last);
+        self.owed.push_back((last, Instant::now()));
         self.is_closed = true;
         self.line.clear();
     }
@@ -153,9 +160,16 @@ impl Model {
         let Ok(reply) = str::from_utf8(reply) else {
             return self.blame(format!("no text: \"{}\"", reply.escape_ascii()));
         };
-        let owed = self.owed.pop_front();
+        if self.has_ended || self.is_stopped {
+            return self.blame(format!("{reply:?} behind the last reply"));
+        }
+        let has_asked = !(self.line.is_empty() && self.owed.is_empty());
+        if error_code(reply) == Some("shutdown") && has_asked {
+            // It had a part of a line. What more has come by now is owed, or not, by its time.
+            return self.is_stopped = true;
+        }
+        let owed = self.owed.pop_front().map(|(owed, _)| owed);
         match (owed, error_code(reply)) {
-            _ if self.has_ended => self.blame(format!("{reply:?} behind the last reply")),
             (Some(Owed::Fib(n)), None) if is_fib(n, reply) => self.found.right += 1,
             (Some(Owed::Fib(_)), Some("busy" | "deadline")) if !is_of_a_line(reply) => {
                 self.found.refused += 1;
@@ -167,7 +181,6 @@ impl Model {
             }
             // What it had of a line when time was up; more may have come since.
             (_, Some("deadline")) if is_of_a_line(reply) => self.has_ended = true,
-            (None, Some("shutdown")) if !self.line.is_empty() => self.has_ended = true,
             (Some(owed), _) => self.blame(format!("{} instead of {owed:?}", shown(reply))),
             (None, _) => self.blame(format!("{} to no request", shown(reply))),
         }
@@ -264,7 +277,7 @@ mod tests {
         let mut model = held(asked, answered);
         model.asked(b"");
         assert_eq!(model.wrong(), None, "{asked:?}, {answered:?}");
-        assert_eq!(model.early_end(TIMEOUT), None, "{asked:?}, {answered:?}");
+        assert_eq!(model.early_end(TIMEOUT, None), None, "{asked:?}, {answered:?}");
     }
 
     #[test]
@@ -282,7 +295,6 @@ mod tests {
         assert_right("1\n2\n", "ERR busy a\nERR deadline not done\n");
         assert_right(&"1".repeat(65), "ERR too-long a\n");
         assert_right("30", "ERR deadline --line-timeout 1s\n");
-        assert_right("30", "ERR shutdown a\n");
     }
 
     #[test]
@@ -311,9 +323,28 @@ mod tests {
         for (asked, answered) in [("1\n30\n", "1\n"), ("30\n", "8320"), ("1\n", "1\n")] {
             let model = held(asked, answered);
             assert_eq!(model.wrong(), None);
-            assert!(model.early_end(TIMEOUT).is_some(), "{asked:?}, {answered:?}");
+            assert!(model.early_end(TIMEOUT, None).is_some(), "{asked:?}, {answered:?}");
         }
-        assert_eq!(held("1\n", "1\n").early_end(Duration::ZERO), None, "time was up");
+        assert_eq!(held("1\n", "1\n").early_end(Duration::ZERO, None), None, "time was up");
+    }
+
+    #[test]
+    fn a_drain_owes_what_was_there_before() {
+        let before = Instant::now();
+        for (asked, answered, is_owed_more) in
+            [("1\n30\n", "1\n", true), ("30", "ERR shutdown a\n", false), ("1\n", "1\n", false)]
+        {
+            let model = held(asked, answered);
+            let after = Instant::now();
+            assert_eq!(model.wrong(), None, "{asked:?}, {answered:?}");
+            assert_eq!(model.early_end(TIMEOUT, Some(before)), None, "{asked:?}, {answered:?}");
+            assert_eq!(model.early_end(TIMEOUT, Some(after)).is_some(), is_owed_more, "{asked:?}");
+            assert!(model.early_end(TIMEOUT, None).is_some(), "there was none");
+        }
+        assert!(held("30\n", "832040\nERR shutdown a\n").wrong().is_some(), "to no request");
+        assert!(held("30", "ERR shutdown a\n1\n").wrong().is_some(), "nothing may follow");
+        let model = held("1\n30\n", "1\n8320");
+        assert!(model.early_end(TIMEOUT, Some(before)).is_some(), "within a reply");
     }
 
     #[test]
@@ -326,7 +357,7 @@ mod tests {
         for byte in b"832040\nERR parse x\nERR parse 4\n" {
             model.answered(&[*byte]);
         }
-        assert_eq!((model.wrong(), model.early_end(TIMEOUT)), (None, None));
+        assert_eq!((model.wrong(), model.early_end(TIMEOUT, None)), (None, None));
         assert_eq!(model.found(), Found { right: 3, refused: 0, conversations: 1 });
     }
 }

@@ -4,6 +4,7 @@ use std::{
     fmt, fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -28,6 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 const GLANCE: Duration = Duration::from_millis(20);
 
+/// How long clients have at least to end by themselves once another process serves.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// For how many glances nothing must change before nothing does.
 const STILL: usize = 10;
 
@@ -48,6 +52,16 @@ pub(super) struct Subject {
     /// The file of its settings.
     config: PathBuf,
     before: Footprint,
+    restarts: Mutex<Vec<Restart>>,
+}
+
+/// When another process took its place.
+#[derive(Clone, Copy, Debug)]
+struct Restart {
+    /// The earliest time at which the old one drained.
+    drain: Instant,
+    /// When that was gone.
+    end: Option<Instant>,
 }
 
 /// What a server and its children hold.
@@ -114,7 +128,8 @@ impl Subject {
         let mut server = Server::start_logged(way.command(program), &way.file("log"))?;
         let admin = server.next_line("admin on ")?;
         let nothing = Footprint { processes: 0, threads: 0, descriptors: 0 };
-        let mut subject = Self { way, server, admin, config, before: nothing };
+        let restarts = Mutex::default();
+        let mut subject = Self { way, server, admin, config, before: nothing, restarts };
         subject.ask_for_the_most()?;
         subject.wait_until_idle()?;
         subject.before = subject.still_footprint()?;
@@ -144,6 +159,29 @@ impl Subject {
         fs::write(&self.config, format!("max-connections = {max_connections}\n"))?;
         self.server.signal(Signal::HUP)?;
         self.wait_until(&[("fib_connections_max", max_connections)])
+    }
+
+    /// Has another process take its place, and waits until the one that served is gone.
+    pub(super) fn restart(&self) -> Result<()> {
+        let at = {
+            let mut restarts = self.restarts();
+            restarts.push(Restart { drain: Instant::now() + GRACE, end: None });
+            restarts.len() - 1
+        };
+        self.server.restart()?;
+        self.restarts()[at].end = Some(Instant::now());
+        self.wait_until(&[(r#"fib_restarts_total{outcome="ok"}"#, at as u64 + 1)])
+    }
+
+    /// From when on a process may have drained that has let somebody in at this time or later.
+    pub(super) fn drain_after(&self, time: Instant) -> Option<Instant> {
+        let was_there = |it: &&Restart| it.end.is_none_or(|end| end >= time);
+        self.restarts().iter().find(was_there).map(|it| it.drain)
+    }
+
+    /// Nothing panics while it is locked.
+    fn restarts(&self) -> MutexGuard<'_, Vec<Restart>> {
+        self.restarts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What takes most of the memory, for as many clients as there will be.
@@ -176,9 +214,11 @@ impl Subject {
     /// The same, and it ends in order.
     pub(super) fn finish(self) -> Result<()> {
         self.check_rest()?;
-        let counted = self.server.stop_and_count()?;
-        let Counters { accepted, closed, requests, ok, err, cancelled } = counted;
-        ensure!(accepted == closed && requests == ok + err + cancelled, "it counts {counted:?}");
+        for counted in self.server.stop_and_count_each()? {
+            let Counters { accepted, closed, requests, ok, err, cancelled } = counted;
+            let is_complete = accepted == closed && requests == ok + err + cancelled;
+            ensure!(is_complete, "it counts {counted:?}");
+        }
         Ok(())
     }
 
