@@ -21,7 +21,6 @@ for_each_way! { also_over_tls {
     a_reset_is_survived,
     a_reset_cancels_what_is_computed,
     a_passed_deadline_is_told,
-    every_half_closed_client_is_answered,
     input_waits_for_a_long_request,
     a_long_request_leaves_turns_to_others,
     a_client_that_never_pauses_leaves_turns_to_others,
@@ -225,20 +224,6 @@ fn a_passed_deadline_is_told(way: Way) {
     drop(client);
     let ended = server.stop();
     assert_eq!((ended.count("ok"), ended.count("err"), ended.count("cancelled")), (1, 1, 0));
-}
-
-/// The end of a client's input says nothing about its wish to read.
-fn every_half_closed_client_is_answered(way: Way) {
-    const CLIENTS: usize = 300;
-    let server = Server::start(way, &["--algorithm", "recursive"]);
-    for client in 0..CLIENTS {
-        let n = [1, 20, 25][client % 3];
-        let mut client = server.connect();
-        client.send(format!("{n}\n"));
-        client.half_close();
-        assert_eq!(client.rest(), format!("{}\n", fib_core::fib(n).unwrap()));
-    }
-    assert_eq!(server.stop().count("ok"), CLIENTS as u64);
 }
 
 /// Clients that go on sending while their requests are computed fill the kernel's buffers at most.

@@ -26,6 +26,7 @@ const SLACK: u64 = 4 << 20;
 
 for_each_way! { also_over_tls {
     resets_leave_nothing_behind,
+    who_half_closes_is_answered,
     who_asks_nothing_is_let_go,
     who_is_owed_an_answer_is_not_idle,
     a_line_has_to_end_in_time,
@@ -53,6 +54,31 @@ fn resets_leave_nothing_behind(way: Way) {
         client.reset();
     }
     subject.finish();
+}
+
+/// The end of a client's input says nothing about its wish to read.
+fn who_half_closes_is_answered(way: Way) {
+    let mut choices = choices();
+    let subject = Subject::start(way, &["--algorithm", "recursive"]);
+    for _ in 0..attempts(12, 1_000) {
+        let ask = |_| {
+            let numbers: Vec<_> = (0..choices.u8(1..6)).map(|_| choices.u64(..25)).collect();
+            let mut client = subject.server().connect();
+            for n in &numbers {
+                client.send(format!("{n}\n"));
+            }
+            client.half_close();
+            (client, numbers)
+        };
+        let clients: Vec<_> = (0..4).map(ask).collect();
+        for (mut client, numbers) in clients {
+            for n in numbers {
+                assert_eq!(client.line(), fib_core::exact(n).as_str());
+            }
+            assert_eq!(client.rest(), "");
+        }
+    }
+    assert_eq!(subject.finish().count("cancelled"), 0);
 }
 
 /// Nothing is said to them: it would be taken for the answer to their next request.
