@@ -216,6 +216,20 @@ impl Session {
         &self.output[self.sent..]
     }
 
+    /// Lends what is to be sent to whoever has to own it meanwhile: the bytes, and how many of them
+    /// are gone.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn lend_output(&mut self) -> (Vec<u8>, usize) {
+        (mem::take(&mut self.output), self.sent)
+    }
+
+    /// Takes back what was lent.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn take_back_output(&mut self, output: Vec<u8>) {
+        debug_assert!(self.output.is_empty(), "nothing is answered meanwhile");
+        self.output = output;
+    }
+
     /// Takes note that so many bytes of the output were sent.
     pub fn sent(&mut self, len: usize) {
         self.sent += len;

@@ -165,7 +165,7 @@ async fn answer_all(
             let outcome = compute(request, connection, stream, client, context).await?;
             connection.session.answer(&outcome);
             if outcome == Err(Refusal::ClientGone) {
-                return Err(loss(connection, stream).await);
+                return Err(loss(&connection.socket));
             }
         }
     }
@@ -255,12 +255,8 @@ async fn finish(started: Started, stream: &mut impl Stream) -> Outcome {
 }
 
 /// Why nobody can read an answer any more: the client has ended it, or the kernel has given it up.
-/// It tells that once, and has done so already where it receives without being asked.
-async fn loss(connection: &mut Connection, stream: &mut impl Stream) -> io::Error {
-    if let Ok(Some(error)) = connection.socket.take_error() {
-        return error;
-    }
-    let told = stream.receive(&mut connection.session, Some(Instant::now())).await.err();
+fn loss(socket: &Socket) -> io::Error {
+    let told = socket.take_error().ok().flatten();
     told.unwrap_or_else(|| io::ErrorKind::ConnectionReset.into())
 }
 

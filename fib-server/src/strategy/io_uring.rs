@@ -2,20 +2,20 @@
 //! be done.
 //!
 //! The lesson: the loop of `coroutines` asks which socket is ready, then calls for each of them.
-//! Here clients are accepted and bytes received without a call, into buffers that the kernel
-//! chooses when there is something to put into them; what is to be sent is written down; and one
-//! system call a turn hands all of it over and waits. The price is ownership: memory belongs to an
-//! operation until the kernel says that it has ended, also when nobody wants it any more, and
-//! whoever receives without being asked must be stopped when too much comes.
+//! Here clients are accepted without a call; what is to be received and to be sent is written down;
+//! and one system call a turn hands all of it over and waits. What comes is put into a buffer that
+//! the kernel chooses only then, so those who wait need none. The price is ownership: memory
+//! belongs to an operation until the kernel says that it has ended, also when nobody wants it any
+//! more.
+
+mod socket;
 
 use std::{
-    cell::RefCell,
     collections::VecDeque,
-    fs, future, io, mem,
+    fs, io, mem,
     os::fd::{AsFd, OwnedFd},
     sync::Arc,
-    task::{self, Poll, Waker},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -24,29 +24,21 @@ use rustix::{
     io::{Errno, write},
 };
 use slab::Slab;
-use socket2::Socket;
 use tracing::{debug, error};
+
+use self::socket::{RingStream, Waits};
 
 use crate::{
     connection::Connection,
     context::Context,
     listener::{Accepted, Listener, admit_accepted},
-    session::{CHUNK_LEN, Session},
     shortage::{Shortage, is_short_of_resources},
-    strategy::{
-        BuildError, Strategy,
-        conversation::{self, Received, SEND_LEN, Stream},
-        executor::{Executor, Pauses},
-    },
-    sys::ring::{Buffer, Completion, Event, OperationId, RECEIVED_LEN_MAX, Ring},
+    strategy::{BuildError, Strategy, conversation, executor::Executor},
+    sys::ring::{Completion, Event, OperationId, Ring},
 };
 
 /// How many new clients begin their conversation before those that have one get their turn.
 const ADMISSIONS_A_TURN: usize = 10;
-
-/// How much may have come for a conversation that does not want it yet, before the kernel is told
-/// to leave the rest where it is. A few buffers more may be filled until it obeys.
-const INBOX_HIGH_WATER: usize = 64 * 1024;
 
 /// Serves all clients by coroutines on the thread that calls it, over `io_uring`.
 #[derive(Clone, Copy, Debug)]
@@ -270,7 +262,7 @@ impl<'a> EventLoop<'a> {
     fn take_note(&mut self, completion: Completion<About>) {
         let Completion { about, event, is_last } = completion;
         match (about, event) {
-            (About::Socket(key), event) => self.waits.take_note(key, event, is_last),
+            (About::Socket(key), event) => self.waits.take_note(key, event),
             (About::Door(key), event) => {
                 let door = &mut self.doors[key];
                 door.operation.take_if(|_| is_last);
@@ -293,249 +285,5 @@ impl<'a> EventLoop<'a> {
             Err(error) if is_short_of_resources(&error) => self.shortage.meet(&error),
             Err(error) => debug!("accepting has ended: {error}"),
         }
-    }
-}
-
-/// What tasks wait for, and the ring that it comes from. (Who waits for a computed answer is known
-/// to whoever computes it.)
-struct Waits {
-    ring: RefCell<Ring<About>>,
-    sockets: RefCell<Slab<SocketWaits>>,
-    pauses: Pauses,
-}
-
-/// What happens at a socket, and who waits for it.
-#[derive(Default)]
-struct SocketWaits {
-    to_receive: Option<Waker>,
-    to_send: Option<Waker>,
-    receiving: Option<OperationId>,
-    sending: Option<OperationId>,
-    inbox: Inbox,
-    sent: Option<io::Result<usize>>,
-    /// Its conversation is over. The key is free for the next when its operations are too.
-    is_closed: bool,
-}
-
-impl Waits {
-    fn new(ring: Ring<About>) -> Self {
-        let (sockets, pauses) = (RefCell::default(), Pauses::default());
-        Self { ring: RefCell::new(ring), sockets, pauses }
-    }
-
-    fn take_note(&self, key: usize, event: Event, is_last: bool) {
-        let mut sockets = self.sockets.borrow_mut();
-        let socket = &mut sockets[key];
-        match event {
-            Event::Received(received) => {
-                self.put(socket, received);
-                socket.receiving.take_if(|_| is_last);
-                socket.to_receive.take().into_iter().for_each(Waker::wake);
-            }
-            Event::Sent(sent) => {
-                socket.sent = Some(sent);
-                socket.sending.take_if(|_| is_last);
-                socket.to_send.take().into_iter().for_each(Waker::wake);
-            }
-            Event::Accepted(_) | Event::Readable => {}
-        }
-        if socket.is_closed && socket.is_idle() {
-            sockets.remove(key);
-        }
-    }
-
-    /// Keeps what was received, and stops the kernel when that is too much to be kept.
-    fn put(&self, socket: &mut SocketWaits, received: io::Result<Option<Buffer>>) {
-        let was_high = socket.inbox.is_high();
-        socket.inbox.put(received);
-        if socket.inbox.is_high() && !was_high {
-            socket.receiving.into_iter().for_each(|it| self.ring.borrow_mut().cancel(it));
-        }
-    }
-
-    /// Ends what a conversation that is over has begun.
-    fn close(&self, key: usize) {
-        let mut sockets = self.sockets.borrow_mut();
-        let socket = &mut sockets[key];
-        socket.is_closed = true;
-        socket.inbox = Inbox::default();
-        if socket.is_idle() {
-            sockets.remove(key);
-        } else {
-            let operations = [socket.receiving, socket.sending].into_iter().flatten();
-            operations.for_each(|it| self.ring.borrow_mut().cancel(it));
-        }
-    }
-}
-
-impl SocketWaits {
-    fn is_idle(&self) -> bool {
-        self.receiving.is_none() && self.sending.is_none()
-    }
-}
-
-/// What has come and is not wanted yet.
-#[derive(Default)]
-struct Inbox {
-    /// As it came.
-    buffer: Option<Buffer>,
-    /// What came after it, copied: the kernel's buffers are for everybody.
-    rest: Vec<u8>,
-    /// What comes behind all of it: the end of input, or an error.
-    end: Option<io::Result<()>>,
-}
-
-impl Inbox {
-    fn put(&mut self, received: io::Result<Option<Buffer>>) {
-        match received {
-            Ok(Some(buffer)) if self.is_empty() && !buffer.is_scarce() => {
-                self.buffer = Some(buffer);
-            }
-            Ok(Some(buffer)) => self.rest.extend_from_slice(&buffer),
-            Ok(None) => self.end = Some(Ok(())),
-            Err(error) if is_pause(&error) => {}
-            Err(error) => self.end = Some(Err(error)),
-        }
-    }
-
-    /// Gives the session the next piece; `None` if there is none.
-    fn take(&mut self, session: &mut Session) -> Option<io::Result<Received>> {
-        if let Some(buffer) = self.buffer.take() {
-            session.receive(&buffer, Instant::now());
-        } else if !self.rest.is_empty() {
-            let len = self.rest.len().min(CHUNK_LEN);
-            session.receive(&self.rest[..len], Instant::now());
-            self.rest.drain(..len);
-            if self.rest.is_empty() {
-                self.rest = Vec::new();
-            }
-        } else {
-            return Some(self.take_end()?.map(|()| Received::End));
-        }
-        Some(Ok(Received::Input))
-    }
-
-    /// The end of input remains; an error is told once.
-    fn take_end(&mut self) -> Option<io::Result<()>> {
-        let again = self.end.as_ref()?.is_ok().then_some(Ok(()));
-        mem::replace(&mut self.end, again)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.buffer.is_none() && self.rest.is_empty()
-    }
-
-    fn len(&self) -> usize {
-        self.buffer.as_ref().map_or(0, |it| it.len()) + self.rest.len()
-    }
-
-    fn is_high(&self) -> bool {
-        self.rest.len() >= INBOX_HIGH_WATER
-    }
-}
-
-/// Whether receiving has ended only until somebody asks for more: it was cancelled, or everybody
-/// together had received more than there are buffers.
-fn is_pause(error: &io::Error) -> bool {
-    let errno = Errno::from_io_error(error);
-    matches!(errno, Some(Errno::CANCELED | Errno::NOBUFS | Errno::INTR))
-}
-
-/// A socket whose operations are in the ring.
-struct RingStream<'a> {
-    socket: Arc<Socket>,
-    waits: &'a Waits,
-    key: usize,
-    /// Whether this turn is used up: a client that sends without pause has one piece read in each.
-    has_read: bool,
-}
-
-impl<'a> RingStream<'a> {
-    fn new(connection: &Connection, waits: &'a Waits) -> Self {
-        let key = waits.sockets.borrow_mut().insert(SocketWaits::default());
-        Self { socket: Arc::clone(&connection.socket), waits, key, has_read: false }
-    }
-
-    /// Takes what has come, or leaves word that somebody waits for it.
-    fn poll_receive(
-        &mut self,
-        session: &mut Session,
-        task: &task::Context<'_>,
-    ) -> Poll<io::Result<Received>> {
-        let mut sockets = self.waits.sockets.borrow_mut();
-        let waits = &mut sockets[self.key];
-        let taken = waits.inbox.take(session);
-        self.has_read = taken.is_some();
-        if let Some(result) = taken {
-            return Poll::Ready(result);
-        }
-        waits.receiving.get_or_insert_with(|| {
-            let socket = Arc::clone(&self.socket);
-            self.waits.ring.borrow_mut().receive(socket, About::Socket(self.key))
-        });
-        waits.to_receive = Some(task.waker().clone());
-        Poll::Pending
-    }
-
-    /// Has the kernel send the first bytes of these.
-    fn begin_send(&self, bytes: &[u8]) {
-        let bytes = &bytes[..bytes.len().min(SEND_LEN)];
-        let (socket, about) = (Arc::clone(&self.socket), About::Socket(self.key));
-        let sending = self.waits.ring.borrow_mut().send(socket, bytes, about);
-        self.waits.sockets.borrow_mut()[self.key].sending = Some(sending);
-    }
-
-    fn poll_sent(&self, task: &task::Context<'_>) -> Poll<io::Result<usize>> {
-        let mut sockets = self.waits.sockets.borrow_mut();
-        let waits = &mut sockets[self.key];
-        if let Some(result) = waits.sent.take() {
-            return Poll::Ready(result);
-        }
-        waits.to_send = Some(task.waker().clone());
-        Poll::Pending
-    }
-}
-
-impl Stream for RingStream<'_> {
-    async fn receive(
-        &mut self,
-        session: &mut Session,
-        until: Option<Instant>,
-    ) -> io::Result<Received> {
-        if self.has_read && !self.waits.sockets.borrow()[self.key].inbox.is_empty() {
-            self.yield_now().await;
-        }
-        let mut alarm = self.waits.pauses.alarm(until);
-        future::poll_fn(|task| match self.poll_receive(session, task) {
-            Poll::Pending => alarm.poll(task).map(|()| Ok(Received::TimedOut)),
-            received @ Poll::Ready(_) => received,
-        })
-        .await
-    }
-
-    async fn send(&mut self, session: &mut Session) -> io::Result<()> {
-        while !session.output().is_empty() {
-            self.begin_send(session.output());
-            match future::poll_fn(|task| self.poll_sent(task)).await {
-                Ok(len) => session.sent(len),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    async fn yield_now(&mut self) {
-        self.waits.pauses.next_turn().await;
-    }
-
-    fn read_ahead(&self) -> usize {
-        self.waits.sockets.borrow()[self.key].inbox.len() + RECEIVED_LEN_MAX
-    }
-}
-
-impl Drop for RingStream<'_> {
-    fn drop(&mut self) {
-        self.waits.close(self.key);
     }
 }

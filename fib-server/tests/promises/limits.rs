@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Subject, attempts, choices};
+use super::{Subject, attempts, choices, tell};
 use crate::support::{Client, Process, Server, Way, for_each_way, has_strace};
 
 /// When a client's kernel tries again to connect, because the server's had no room.
@@ -186,12 +186,6 @@ fn accepting_survives_errors(way: Way) {
 
 fn is_served(client: &mut Client) {
     assert_eq!(client.ask("30"), "832040");
-}
-
-/// Shown with `--nocapture`: no test asserts an absolute time.
-#[expect(clippy::print_stdout, reason = "the test harness shows it to who wants to see it")]
-fn tell(way: Way, finding: &str) {
-    println!("{} {}: {finding}", way.strategy, way.compute);
 }
 
 fn refused(subject: &Subject, reason: &str) -> u64 {

@@ -104,6 +104,12 @@ pub(crate) fn at_once(way: Way, clients: usize) -> usize {
     if way.strategy == "sequential" { 1 } else { clients }
 }
 
+/// Shown with `--nocapture`: no test asserts an absolute time.
+#[expect(clippy::print_stdout, reason = "the test harness shows it to who wants to see it")]
+pub(crate) fn tell(way: Way, finding: &str) {
+    println!("{} {}: {finding}", way.strategy, way.compute);
+}
+
 /// Another client is answered all the while.
 pub(crate) fn ask_if_any(canary: &mut Option<Client>) {
     if let Some(canary) = canary {
