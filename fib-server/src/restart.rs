@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Error, Result, bail, ensure};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::retry_on_intr,
@@ -115,7 +115,10 @@ impl Handover {
         info!("starting a successor: {path}");
         let successor = Child::start_successor(&self.program);
         let mut successor = successor.with_context(|| format!("starting {path}"))?;
-        self.send_to(&successor).context("handing over the sockets")?;
+        if let Err(error) = self.send_to(&successor) {
+            ensure!(!is_hang_up(&error), "the successor has given up: {}", successor.kill());
+            return Err(error.context("handing over the sockets"));
+        }
         self.wait_until_served_by(&mut successor)?;
         let pid = successor.pid().as_raw_nonzero().get();
         systemd::tell_successor(pid.unsigned_abs());
@@ -164,6 +167,11 @@ impl Handover {
             ensure!(Instant::now() < deadline, "the successor does not serve within {PATIENCE:?}");
         }
     }
+}
+
+fn is_hang_up(error: &Error) -> bool {
+    let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    matches!(kind, Some(io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset))
 }
 
 /// The server that has started this process, which is to take its place.

@@ -1,6 +1,10 @@
-//! What clients notice when SIGUSR2 has another process take the server's place: nothing.
+//! What clients notice when SIGUSR2 has another process take the server's place: nothing, also
+//! where that process fails.
 
 use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
@@ -11,13 +15,16 @@ use serde_json::Value;
 
 use super::SetOnDrop;
 use crate::{
+    config_file::ConfigFile,
     effort::attempts,
     support::{Ended, Measured, Process, Server, Way, for_each_way, wait_until},
+    systemd::fresh_path,
     watched::Watched,
 };
 
 for_each_way! { also_over_tls {
     nobody_notices_a_restart,
+    nobody_notices_a_successor_that_fails,
 }}
 
 /// Clients that come one after the other, and how often each of them does: 2,000 a second.
@@ -27,33 +34,17 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// What the log says of it.
 const SERVES: &str = "another process serves";
 
+const GOES_ON: &str = "the server goes on without a successor";
+
 /// A second is for clients to end by themselves.
 const CEILING: Duration = Duration::from_secs(20);
 
 fn nobody_notices_a_restart(way: Way) {
     let watched = Watched::start(way, &["--algorithm", "recursive"]);
     let mut generations = Generations::new(&watched.server);
-    let (is_over, connections) = (AtomicBool::new(false), AtomicUsize::new(0));
     let mut times = Measured::new("from the signal to the old one's exit", CEILING);
     let restarts = attempts(2, 20);
-    thread::scope(|scope| {
-        // Also when something else has failed.
-        let _over = SetOnDrop(&is_over);
-        let come_and_go = || {
-            let begin = Instant::now();
-            for turn in 0.. {
-                if is_over.load(Relaxed) {
-                    return;
-                }
-                let mut client = watched.server.connect();
-                assert_eq!((client.ask("10"), client.ask("20")), ("55".into(), "6765".into()));
-                client.half_close();
-                assert_eq!(client.rest(), "");
-                connections.fetch_add(1, Relaxed);
-                thread::sleep((begin + turn * PAUSE).saturating_duration_since(Instant::now()));
-            }
-        };
-        let clients: Vec<_> = (0..THREADS).map(|_| scope.spawn(come_and_go)).collect();
+    while_clients_come_and_go(&watched.server, |connections| {
         for number in 1..=restarts {
             times.take(generations.next());
             watched.wait_until_it_is(r#"fib_restarts_total{outcome="ok"}"#, number);
@@ -62,15 +53,104 @@ fn nobody_notices_a_restart(way: Way) {
         wait_until("enough have come", || {
             connections.load(Relaxed) >= restarts * attempts(50, 2_000)
         });
-        is_over.store(true, Relaxed);
-        for client in clients {
-            client.join().expect("it was answered");
-        }
     });
     generations.stop();
     drop(generations);
     let ended = watched.server.wait();
     check_all_counts(&ended, restarts + 1);
+}
+
+/// Whatever it fails of: the server says so and goes on, until there is one that does not fail.
+fn nobody_notices_a_successor_that_fails(way: Way) {
+    let (program, file) = (Program::new(), ConfigFile::new(GOOD));
+    let script = format!("exec {} \"$@\"", program.0.display());
+    let watched = Watched::of(|admin| {
+        let flags = [&["--config", file.path()], admin].concat();
+        Server::start_by(&["sh", "-c", &script], way, &flags)
+    });
+    let mut generations = Generations::new(&watched.server);
+    let rounds = attempts(1, 5);
+    while_clients_come_and_go(&watched.server, |_| {
+        for round in 1..=rounds {
+            file.write("max-n = many");
+            generations.fail("the successor has given up: it ended with status 2");
+            file.write("strategy = 7");
+            generations.fail("the successor has given up: it ended with status 2");
+            file.write(GOOD);
+            program.remove();
+            generations.fail("No such file or directory");
+            program.replace_by("/bin/false");
+            generations.fail("the successor has given up: it ended with status 1");
+            assert_eq!(watched.get("/readyz").0, "200");
+            assert_eq!(watched.metrics().count(r#"fib_restarts_total{outcome="failed"}"#), 4);
+            program.replace_by(env!("CARGO_BIN_EXE_fib-server"));
+            generations.next();
+            watched.wait_until_it_is(r#"fib_restarts_total{outcome="ok"}"#, round);
+        }
+    });
+    generations.stop();
+    drop(generations);
+    check_all_counts(&watched.server.wait(), rounds + 1);
+}
+
+/// A configuration that can be obeyed.
+const GOOD: &str = "max-n = 30000";
+
+/// A program whose file may become another, or none.
+struct Program(PathBuf);
+
+impl Program {
+    fn new() -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let program = Self(folder.join(fresh_path().file_name().unwrap()));
+        // Not a copy: what is written to may be open for that in a process that another test starts.
+        fs::hard_link(env!("CARGO_BIN_EXE_fib-server"), &program.0).unwrap();
+        program
+    }
+
+    fn remove(&self) {
+        fs::remove_file(&self.0).unwrap();
+    }
+
+    fn replace_by(&self, other: &str) {
+        let _ = fs::remove_file(&self.0);
+        symlink(other, &self.0).unwrap();
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Does something while clients come and go, of whom it knows how many came; all are answered.
+fn while_clients_come_and_go(server: &Server, happens: impl FnOnce(&AtomicUsize)) {
+    let (is_over, connections) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        // Also when something else has failed.
+        let over = SetOnDrop(&is_over);
+        let come_and_go = || {
+            let begin = Instant::now();
+            for turn in 0.. {
+                if is_over.load(Relaxed) {
+                    return;
+                }
+                let mut client = server.connect();
+                assert_eq!((client.ask("10"), client.ask("20")), ("55".into(), "6765".into()));
+                client.half_close();
+                assert_eq!(client.rest(), "");
+                connections.fetch_add(1, Relaxed);
+                thread::sleep((begin + turn * PAUSE).saturating_duration_since(Instant::now()));
+            }
+        };
+        let clients: Vec<_> = (0..THREADS).map(|_| scope.spawn(come_and_go)).collect();
+        happens(&connections);
+        drop(over);
+        for client in clients {
+            client.join().expect("it was answered");
+        }
+    });
 }
 
 /// Every connection and request of each of the processes is accounted for.
@@ -110,6 +190,16 @@ impl<'a> Generations<'a> {
         self.now = successors(&self.server.log()).last().expect("the log says which");
         wait_until("the old one is gone", || Process::is_gone(old));
         begin.elapsed()
+    }
+
+    /// Has it try in vain, for this reason.
+    fn fail(&self, reason: &str) {
+        let before = self.server.times_logged(GOES_ON);
+        self.signal(Signal::USR2);
+        wait_until("it has failed", || self.server.times_logged(GOES_ON) > before);
+        let log = self.server.log();
+        let told = log.lines().rfind(|it| it.contains(GOES_ON)).unwrap();
+        assert!(told.contains(reason), "{log}");
     }
 
     fn stop(&self) {
