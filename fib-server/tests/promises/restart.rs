@@ -79,11 +79,12 @@ fn nobody_notices_a_successor_that_fails(way: Way) {
             file.write(GOOD);
             program.remove();
             generations.fail("No such file or directory");
-            program.replace_by("/bin/false");
+            symlink("/bin/false", &program.0).unwrap();
             generations.fail("the successor has given up: it ended with status 1");
             assert_eq!(watched.get("/readyz").0, "200");
             assert_eq!(watched.metrics().count(r#"fib_restarts_total{outcome="failed"}"#), 4);
-            program.replace_by(env!("CARGO_BIN_EXE_fib-server"));
+            program.remove();
+            program.install();
             generations.next();
             watched.wait_until_it_is(r#"fib_restarts_total{outcome="ok"}"#, round);
         }
@@ -103,18 +104,18 @@ impl Program {
     fn new() -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let program = Self(folder.join(fresh_path().file_name().unwrap()));
-        // Not a copy: what is written to may be open for that in a process that another test starts.
-        fs::hard_link(env!("CARGO_BIN_EXE_fib-server"), &program.0).unwrap();
+        program.install();
         program
+    }
+
+    /// As a name of its own, not as a copy: what is written to may still be open for that, in a
+    /// process that another test starts.
+    fn install(&self) {
+        fs::hard_link(env!("CARGO_BIN_EXE_fib-server"), &self.0).unwrap();
     }
 
     fn remove(&self) {
         fs::remove_file(&self.0).unwrap();
-    }
-
-    fn replace_by(&self, other: &str) {
-        let _ = fs::remove_file(&self.0);
-        symlink(other, &self.0).unwrap();
     }
 }
 
