@@ -39,13 +39,13 @@ pub(crate) fn fresh_path() -> PathBuf {
 }
 
 /// A manager of services, as a server sees it.
-struct Manager {
+pub(crate) struct Manager {
     socket: UnixDatagram,
-    path: PathBuf,
+    pub(crate) path: PathBuf,
 }
 
 impl Manager {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let path = fresh_path();
         let socket = UnixDatagram::bind(&path).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -61,14 +61,14 @@ impl Manager {
     }
 
     /// Waits for the next message.
-    fn hear(&self) -> String {
+    pub(crate) fn hear(&self) -> String {
         let mut message = [0; 1024];
         let len = self.socket.recv(&mut message).expect("the server says something");
         String::from_utf8(message[..len].to_vec()).unwrap()
     }
 
     /// Waits until the server is ready.
-    fn hear_ready(&self) {
+    pub(crate) fn hear_ready(&self) {
         assert_eq!(self.hear(), "READY=1\nSTATUS=serving\n");
     }
 

@@ -3,7 +3,12 @@
 
 use std::{
     fs,
-    os::unix::fs::symlink,
+    io::{self, Write},
+    net::Shutdown,
+    os::unix::{
+        fs::symlink,
+        net::{UnixListener, UnixStream},
+    },
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     thread,
@@ -18,11 +23,16 @@ use crate::{
     config_file::ConfigFile,
     effort::attempts,
     support::{Ended, Measured, Process, Server, Way, for_each_way, wait_until},
-    systemd::fresh_path,
+    systemd::{Manager, ask_at, by_hand, fresh_path},
     watched::Watched,
 };
 
-for_each_way! { also_over_tls {
+for_each_way! {{
+    nobody_notices_a_restart,
+    nobody_notices_a_successor_that_fails,
+    every_socket_is_handed_over,
+}}
+for_each_way! { over_tls_alone {
     nobody_notices_a_restart,
     nobody_notices_a_successor_that_fails,
 }}
@@ -92,6 +102,46 @@ fn nobody_notices_a_successor_that_fails(way: Way) {
     generations.stop();
     drop(generations);
     check_all_counts(&watched.server.wait(), rounds + 1);
+}
+
+/// Those that were passed and those of paths, too; and whoever manages services knows who is the
+/// server now.
+fn every_socket_is_handed_over(way: Way) {
+    let (manager, passed, own) = (Manager::new(), fresh_path(), fresh_path());
+    let mut command = by_hand(UnixListener::bind(&passed).unwrap().into());
+    let listen = format!("unix:{}", own.display());
+    command.args(["--listen", &listen, "--strategy", way.strategy, "--compute", way.compute]);
+    let mut server = Server::spawn({
+        command.env("NOTIFY_SOCKET", &manager.path);
+        command
+    });
+    assert_eq!(server.next_line("listening on "), listen);
+    manager.hear_ready();
+    let mut generations = Generations::new(&server);
+    let restarts = attempts(2, 20);
+    for _ in 0..restarts {
+        // Either of the two lets them in.
+        let asking = [&passed, &own].map(|path| {
+            let mut client = UnixStream::connect(path).unwrap();
+            client.write_all(b"30\n").unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+            client
+        });
+        generations.next();
+        let told = format!("MAINPID={}\nSTATUS=serving\n", generations.now);
+        wait_until("its manager is told", || manager.hear() == told);
+        manager.hear_ready();
+        for client in asking {
+            assert_eq!(io::read_to_string(client).unwrap(), "832040\n");
+        }
+        assert_eq!([&passed, &own].map(ask_at), ["832040\n", "832040\n"]);
+    }
+    generations.stop();
+    drop(generations);
+    check_all_counts(&server.wait(), restarts + 1);
+    assert!(passed.exists(), "it is not the server's");
+    assert!(!own.exists(), "the last one takes it with it");
+    fs::remove_file(passed).unwrap();
 }
 
 /// A configuration that can be obeyed.
