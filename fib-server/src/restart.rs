@@ -125,9 +125,10 @@ impl Handover {
         for (_, handles) in &self.entrances {
             handles.iter().for_each(Handle::leave_file);
         }
+        // Where nobody is here, this process ends with the next line.
+        info!(successor = pid, "another process serves: who is still here is served to the end");
         self.context.hand_over().context("closing the listening sockets")?;
         self.close_admin.fire().context("closing the admin port")?;
-        info!(successor = pid, "another process serves: who is still here is served to the end");
         self.stop.succeeded();
         successor.release();
         Ok(())
