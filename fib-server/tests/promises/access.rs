@@ -28,6 +28,7 @@ for_each_way! {{
     strangers_are_not_heard,
     a_trusted_proxy_says_who_the_client_is,
     nobody_else_is_believed,
+    clients_of_a_proxy_have_a_place_each,
 }}
 
 for_each_way! { over_tls_alone {
@@ -206,6 +207,38 @@ fn nobody_else_is_believed(way: Way) {
         assert_eq!(stranger.rest_or_reset(), "");
     }
     assert_eq!(refused(&subject, "proxy-header"), 0);
+    subject.finish();
+}
+
+/// `--max-per-address` is for the address that the header says: the proxy may have any number.
+fn clients_of_a_proxy_have_a_place_each(way: Way) {
+    if is_sequential(way) {
+        return; // whoever is one too many waits for a turn
+    }
+    let subject = Subject::start(way, &[&FLAGS[..], &["--max-per-address", "3"]].concat());
+    let connect = |host: u8| {
+        let mut proxy = subject.server().connect_from(PROXY);
+        let client = Ipv4Addr::new(192, 0, 2, host);
+        proxy.send(if host.is_multiple_of(2) { v1(client) } else { v2(client) });
+        proxy
+    };
+    let told = "ERR busy 3 clients of your address are connected; --max-per-address limits them\n";
+    let hosts: Vec<u8> = (1..=u8::try_from(attempts(5, 250)).unwrap()).collect();
+    let mut inside = Vec::new();
+    for &host in &hosts {
+        inside.push([(); 3].map(|()| connect(host)));
+        inside.last_mut().unwrap().iter_mut().for_each(|it| assert_eq!(it.ask("30"), "832040"));
+        assert_eq!(connect(host).rest(), told);
+    }
+    assert_eq!(refused(&subject, "address"), hosts.len());
+    // A place that is given up can be had, by that client alone.
+    let [mut stays, also_stays, leaves] = inside.remove(0);
+    drop(leaves);
+    subject.watched.wait_until_it_is("fib_connections_open", 3 * hosts.len() - 1);
+    assert_eq!(connect(hosts[0]).ask("30"), "832040");
+    assert_eq!(connect(hosts[1]).rest(), told);
+    assert_eq!(stays.ask("30"), "832040");
+    drop((stays, also_stays, inside));
     subject.finish();
 }
 
