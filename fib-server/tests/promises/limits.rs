@@ -172,7 +172,7 @@ fn accepting_survives_errors(way: Way) {
     }
     let all = ["ENFILE", "EMFILE", "ENOMEM", "ENOBUFS", "ECONNABORTED", "EPROTO", "EPERM"];
     let first = choices().usize(0..all.len());
-    for error in all.iter().cycle().skip(first).take(attempts(1, all.len())) {
+    for error in all.iter().cycle().skip(first).take(attempts(1, 4 * all.len())) {
         let inject = format!("inject=accept4:error={error}:when=3..20");
         let strace = ["strace", "-D", "-f", "-qq", "--seccomp-bpf", "-o", "/dev/null", "-e"];
         let strace = [&strace[..], &[&inject]].concat();
