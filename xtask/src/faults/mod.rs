@@ -31,6 +31,15 @@ pub(crate) trait Witness {
     fn answered(&mut self, bytes: &[u8]);
 }
 
+/// Nobody is told.
+#[derive(Debug)]
+pub(crate) struct Nobody;
+
+impl Witness for Nobody {
+    fn asked(&mut self, _: &[u8]) {}
+    fn answered(&mut self, _: &[u8]) {}
+}
+
 /// Who ended a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -62,6 +71,11 @@ impl Faults {
             rng.choice(toxics).filter(|_| rng.bool())
         };
         Self { requests: one(requests_len), replies: one(replies_len) }
+    }
+
+    /// Whether not all that is sent arrives, as it was.
+    pub(crate) fn lose(self) -> bool {
+        [self.requests, self.replies].into_iter().flatten().any(Toxic::loses)
     }
 }
 

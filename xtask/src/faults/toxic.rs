@@ -55,6 +55,11 @@ impl Toxic {
         }
     }
 
+    /// Whether not all bytes arrive, as they were.
+    pub(super) const fn loses(self) -> bool {
+        self.limit().is_some() || matches!(self, Self::Corruption { .. })
+    }
+
     /// How many bytes pass at a time.
     pub(super) fn piece_len(self) -> usize {
         match self {

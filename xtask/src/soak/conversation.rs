@@ -10,16 +10,17 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use fastrand::Rng;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
 
 use super::{
-    model::{Found, MAX_N, Model},
+    model::{Found, MAX_N, Model, Silence},
     subject::Subject,
+    tls,
 };
-use crate::faults::{End, Faults, relay};
+use crate::faults::{End, Faults, Nobody, Witness, relay};
 
 /// How long a client may say nothing, a line may take, and a client may read nothing.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(1);
@@ -67,6 +68,16 @@ pub(super) enum Endings {
     Any,
 }
 
+/// How it was.
+struct Exchanged {
+    /// For the client.
+    asked: io::Result<()>,
+    /// For the server, where the model does not see what that sees.
+    silence: Silence,
+    /// For the network.
+    end: End,
+}
+
 impl Conversation {
     /// Some requests, most of them good, and some faults.
     pub(super) fn draw(wish: Wish, seed: u64) -> Self {
@@ -88,46 +99,84 @@ impl Conversation {
 
     /// Holds it with a server, and checks all that the server does.
     pub(super) async fn hold(&self, subject: &Subject, endings: Endings) -> Result<Found> {
-        // The server's time may begin before its client knows that it is connected.
         let (began, model) = (Instant::now(), RefCell::new(Model::new()));
-        let (client, client_side) = pair().await?;
-        let server_side = TcpStream::connect(subject.address()).await.context("connecting")?;
-        let link = relay(client_side, server_side, self.faults, self.seed, &model);
-        let both = async { tokio::join!(self.ask(client), link) };
-        let Ok(((), end)) = timeout(DEADLINE, both).await else {
-            let silence = model.borrow().silence();
-            bail!("it hangs; its client was silent for {silence:?}");
+        let held = timeout(DEADLINE, self.exchange(subject, &model)).await;
+        let model = model.into_inner();
+        let Ok(held) = held else {
+            bail!("it hangs; its client was silent for {:?}", model.silence().time());
         };
-        let (model, end) = (model.into_inner(), end?);
+        let Exchanged { asked, silence, end } = held?;
         if let Some(wrong) = model.wrong() {
             bail!("wrong: {wrong}");
         }
         if endings == Endings::InOrder {
-            judge(&model, end, subject.drain_after(began))?;
+            let drain = subject.drain_after(began);
+            match subject.tls() {
+                None => judge(&model, end, drain)?,
+                Some(_) => tls::judge(&model, &silence, asked, self.faults, drain)?,
+            }
         }
         Ok(model.found())
     }
 
-    /// Whatever befalls the client is the network's doing.
-    async fn ask(&self, mut socket: TcpStream) {
-        let mut chunk = vec![0; CHUNK_LEN];
-        let mut first = true;
-        for piece in &self.requests {
-            // Between two pieces something is answered, or it is over.
-            if !first && !socket.read(&mut chunk).await.is_ok_and(|len| len > 0) {
-                return;
+    async fn exchange(&self, subject: &Subject, model: &RefCell<Model>) -> Result<Exchanged> {
+        // The server's time may begin before its client knows that it is connected.
+        let (nobody, silence) = (RefCell::new(Nobody), RefCell::new(Silence::begin()));
+        let (client, client_side) = pair().await?;
+        let server_side = TcpStream::connect(subject.address()).await.context("connecting")?;
+        let (faults, seed) = (self.faults, self.seed);
+        let (asked, end) = match subject.tls() {
+            None => {
+                let link = relay(client_side, server_side, faults, seed, model);
+                tokio::join!(self.ask(client, &nobody), link)
             }
-            if !first && !self.pause.is_zero() {
+            Some(tls) => {
+                let link = relay(client_side, server_side, faults, seed, &silence);
+                tokio::join!(async { self.ask(tls.connect(client).await?, model).await }, link)
+            }
+        };
+        Ok(Exchanged { asked, silence: silence.into_inner(), end: end? })
+    }
+
+    /// Asks, and reads to the end. In clear text, whatever befalls the client is the network's
+    /// doing.
+    async fn ask(
+        &self,
+        mut socket: impl AsyncRead + AsyncWrite + Unpin,
+        witness: &RefCell<impl Witness>,
+    ) -> io::Result<()> {
+        let mut chunk = vec![0; CHUNK_LEN];
+        let mut read = async |socket: &mut _| {
+            let len = AsyncReadExt::read(socket, &mut chunk).await?;
+            witness.borrow_mut().answered(&chunk[..len]);
+            io::Result::Ok(len)
+        };
+        for (at, piece) in self.requests.iter().enumerate() {
+            // Between two pieces something is answered, or it is over.
+            if at > 0 && read(&mut socket).await? == 0 {
+                return Ok(());
+            }
+            if at > 0 && !self.pause.is_zero() {
                 sleep(self.pause).await;
             }
-            first = false;
-            if socket.write_all(piece).await.is_err() {
-                return;
+            witness.borrow_mut().asked(piece);
+            if send(&mut socket, piece).await.is_err() {
+                // What the server has said before it ended is still to be read.
+                break;
+            }
+            if at + 1 == self.requests.len() {
+                witness.borrow_mut().asked(&[]);
+                let _ = socket.shutdown().await;
             }
         }
-        let _ = socket.shutdown().await;
-        while socket.read(&mut chunk).await.is_ok_and(|len| len > 0) {}
+        while read(&mut socket).await? > 0 {}
+        Ok(())
     }
+}
+
+async fn send(socket: &mut (impl AsyncWrite + Unpin), piece: &[u8]) -> io::Result<()> {
+    socket.write_all(piece).await?;
+    socket.flush().await
 }
 
 fn judge(model: &Model, end: End, drain: Option<Instant>) -> Result<()> {
@@ -138,8 +187,8 @@ fn judge(model: &Model, end: End, drain: Option<Instant>) -> Result<()> {
                 bail!("{early}");
             }
         }
-        // Of a client that does not read; half of the time, as above.
-        End::ServerReset => ensure!(model.silence() >= TIMEOUT / 2, "it has reset the connection"),
+        // Of a client that does not read.
+        End::ServerReset => ensure!(model.silence().may_be(TIMEOUT), "it has reset the connection"),
     }
     Ok(())
 }

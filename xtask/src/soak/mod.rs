@@ -9,6 +9,7 @@ mod matrix;
 mod model;
 mod network;
 mod subject;
+mod tls;
 
 use std::{
     path::PathBuf,

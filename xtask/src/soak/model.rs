@@ -35,10 +35,15 @@ pub(super) struct Model {
     /// The server has said that it is stopping.
     is_stopped: bool,
     wrong: Option<String>,
-    last_asked: Instant,
-    /// The longest time in which nothing reached the server.
-    silence: Duration,
+    silence: Silence,
     found: Found,
+}
+
+/// The longest time in which nothing reached the server.
+#[derive(Debug)]
+pub(super) struct Silence {
+    last_asked: Instant,
+    before: Duration,
 }
 
 /// What was found right.
@@ -98,8 +103,7 @@ impl Model {
             has_ended: false,
             is_stopped: false,
             wrong: None,
-            last_asked: Instant::now(),
-            silence: Duration::ZERO,
+            silence: Silence::begin(),
             found: Found { conversations: 1, ..Found::default() },
         }
     }
@@ -107,6 +111,11 @@ impl Model {
     /// The first reply that is not right.
     pub(super) fn wrong(&self) -> Option<&str> {
         self.wrong.as_deref()
+    }
+
+    /// Whether the reply has come that nothing may follow.
+    pub(super) const fn has_ended(&self) -> bool {
+        self.has_ended
     }
 
     pub(super) const fn found(&self) -> Found {
@@ -117,13 +126,11 @@ impl Model {
     /// for so long, and the server did not drain before the time that is given. In a drain all that
     /// was there before is answered.
     pub(super) fn early_end(&self, timeout: Duration, drain: Option<Instant>) -> Option<String> {
-        // Half of it: who measures is not always awake when the server is.
-        let was_silent = self.silence() >= timeout / 2;
         let drained_by = |time| drain.is_some_and(|began| began <= time);
         match self.owed.front() {
             _ if self.has_ended => None,
             _ if !self.reply.is_empty() => Some("it ended within a reply".to_owned()),
-            _ if was_silent => None,
+            _ if self.silence.may_be(timeout) => None,
             Some((_, since)) if drained_by(*since) => None,
             Some((owed, _)) => {
                 Some(format!("it ended without {} replies, {owed:?} first", self.owed.len()))
@@ -133,9 +140,8 @@ impl Model {
         }
     }
 
-    /// For how long nothing has reached the server, at most.
-    pub(super) fn silence(&self) -> Duration {
-        self.silence.max(self.last_asked.elapsed())
+    pub(super) const fn silence(&self) -> &Silence {
+        &self.silence
     }
 
     fn take(&mut self, byte: u8) {
@@ -193,8 +199,7 @@ impl Model {
 
 impl Witness for Model {
     fn asked(&mut self, bytes: &[u8]) {
-        self.silence = self.silence();
-        self.last_asked = Instant::now();
+        self.silence.asked(bytes);
         if bytes.is_empty() && !self.line.is_empty() {
             // It may be the beginning of a longer one.
             self.close(Owed::LastError("parse"));
@@ -217,6 +222,30 @@ impl Witness for Model {
             }
         }
     }
+}
+
+impl Silence {
+    pub(super) fn begin() -> Self {
+        Self { last_asked: Instant::now(), before: Duration::ZERO }
+    }
+
+    pub(super) fn time(&self) -> Duration {
+        self.before.max(self.last_asked.elapsed())
+    }
+
+    /// Whether it may have been so long for the server.
+    pub(super) fn may_be(&self, timeout: Duration) -> bool {
+        // Half of it: who measures is not always awake when the server is.
+        self.time() >= timeout / 2
+    }
+}
+
+impl Witness for Silence {
+    fn asked(&mut self, _: &[u8]) {
+        *self = Self { before: self.time(), ..Self::begin() };
+    }
+
+    fn answered(&mut self, _: &[u8]) {}
 }
 
 /// `*WSP ["+"] 1*DIGIT *WSP [CR]`

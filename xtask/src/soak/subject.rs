@@ -15,7 +15,7 @@ use fib_client::{Connection, Options};
 use procfs::process::{Process, Stat};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::model::MAX_N;
+use super::{model::MAX_N, tls::Tls};
 use crate::{
     bench::Counters,
     build::target_folder,
@@ -35,11 +35,15 @@ const GRACE: Duration = Duration::from_secs(1);
 /// For how many glances nothing must change before nothing does.
 const STILL: usize = 10;
 
-/// How a server serves: who owns its sockets, and who computes.
+/// The strategies that speak TLS, too.
+const TLS_STRATEGIES: [&str; 2] = ["tokio-tasks", "thread-per-core"];
+
+/// How a server serves: who owns its sockets, who computes, and whether that is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Way {
     pub(super) strategy: &'static str,
     pub(super) compute: &'static str,
+    over_tls: bool,
 }
 
 /// A server that runs.
@@ -51,6 +55,7 @@ pub(super) struct Subject {
     admin: String,
     /// The file of its settings.
     config: PathBuf,
+    tls: Option<Tls>,
     before: Footprint,
     restarts: Mutex<Vec<Restart>>,
 }
@@ -75,8 +80,11 @@ struct Footprint {
 impl Way {
     /// All there are, in the same order at any time.
     pub(super) fn all() -> impl Iterator<Item = Self> {
-        let of = |strategy| COMPUTES.map(|compute| Self { strategy, compute });
-        STRATEGIES.into_iter().flat_map(of)
+        let of = |strategies: &'static [&str], over_tls| {
+            let way = move |strategy| COMPUTES.map(|compute| Self { strategy, compute, over_tls });
+            strategies.iter().copied().flat_map(way)
+        };
+        of(&STRATEGIES, false).chain(of(&TLS_STRATEGIES, true))
     }
 
     /// How many clients it is given at once.
@@ -92,8 +100,9 @@ impl Way {
 
     /// A file of its own, with this extension.
     fn file(self, extension: &str) -> PathBuf {
-        let Self { strategy, compute } = self;
-        target_folder().join(format!("soak/{strategy}-{compute}.{extension}"))
+        let Self { strategy, compute, over_tls } = self;
+        let suffix = if over_tls { "-tls" } else { "" };
+        target_folder().join(format!("soak/{strategy}-{compute}{suffix}.{extension}"))
     }
 
     fn command(self, server: &Path) -> Command {
@@ -102,6 +111,10 @@ impl Way {
         command.args(["--strategy", self.strategy, "--compute", self.compute]);
         command.args(["--max-n", &MAX_N.to_string()]);
         command.arg("--config").arg(self.file("toml"));
+        if self.over_tls {
+            command.arg("--tls-cert").arg(self.file("pem"));
+            command.arg("--tls-key").arg(self.file("key"));
+        }
         for flag in ["--idle-timeout", "--line-timeout", "--write-timeout"] {
             command.args([flag, "1s"]);
         }
@@ -111,7 +124,8 @@ impl Way {
 
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} + {}", self.strategy, self.compute)
+        let Self { strategy, compute, over_tls } = self;
+        write!(f, "{strategy} + {compute}{}", if *over_tls { " over TLS" } else { "" })
     }
 }
 
@@ -122,6 +136,8 @@ impl Subject {
         let config = way.file("toml");
         fs::create_dir_all(config.parent().context("it lies in a folder")?)?;
         fs::write(&config, "")?;
+        let certify = || Tls::certify(way.file("pem"), &way.file("key"));
+        let tls = way.over_tls.then(certify).transpose()?;
         if let Some(refusal) = Server::refusal(way.command(program))? {
             return skip(&way.to_string(), &refusal).map(|()| None);
         }
@@ -129,7 +145,7 @@ impl Subject {
         let admin = server.next_line("admin on ")?;
         let nothing = Footprint { processes: 0, threads: 0, descriptors: 0 };
         let restarts = Mutex::default();
-        let mut subject = Self { way, server, admin, config, before: nothing, restarts };
+        let mut subject = Self { way, server, admin, config, tls, before: nothing, restarts };
         subject.ask_for_the_most()?;
         subject.wait_until_idle()?;
         subject.before = subject.still_footprint()?;
@@ -138,6 +154,10 @@ impl Subject {
 
     pub(super) fn address(&self) -> &str {
         self.server.address()
+    }
+
+    pub(super) const fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
     }
 
     pub(super) fn rss_bytes(&self) -> Result<u64> {
@@ -187,10 +207,12 @@ impl Subject {
     /// What takes most of the memory, for as many clients as there will be.
     fn ask_for_the_most(&self) -> Result<()> {
         let address = self.address().parse()?;
+        let tls = self.tls.as_ref().map(Tls::client).transpose()?;
+        let options = Options { tls, ..Options::default() };
         thread::scope(|scope| {
             for _ in 0..self.way.clients() {
                 // On a busy machine a client may be too late for the timeouts; this is no test.
-                scope.spawn(|| Connection::open(&address, Options::default())?.ask(MAX_N));
+                scope.spawn(|| Connection::open(&address, options.clone())?.ask(MAX_N));
             }
         });
         Ok(())
