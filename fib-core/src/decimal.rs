@@ -2,9 +2,11 @@
 //!
 //! The type hides which engine made the digits, so that the engine can change behind it.
 
-use std::fmt;
+use core::fmt;
 
-use crate::{check, doubling, fib_u128};
+use alloc::string::{String, ToString};
+
+use crate::{check, doubling, fib_u128, machine::Machine};
 
 /// The decimal digits of one Fibonacci number.
 ///
@@ -39,11 +41,35 @@ pub struct Decimal {
 /// ```
 #[must_use]
 pub fn exact(n: u64) -> Decimal {
-    let digits = fib_u128(n).map_or_else(|| doubling::digits(n), |word| word.to_string());
-    Decimal { digits }
+    Decimal::new(Machine::with_one_thread(), n)
+}
+
+/// The same as [`exact`], with the threads of the current [Rayon](rayon) pool.
+///
+/// A few threads are worth it from about a million digits on. With two, a number of 20 million
+/// digits takes a little more than half of the time.
+///
+/// # Panics
+///
+/// As [`exact`].
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(fib_core::par_exact(1_000_000), fib_core::exact(1_000_000));
+/// ```
+#[cfg(feature = "rayon")]
+#[must_use]
+pub fn par_exact(n: u64) -> Decimal {
+    Decimal::new(Machine::with_threads(), n)
 }
 
 impl Decimal {
+    fn new(machine: Machine, n: u64) -> Self {
+        let doubling = || doubling::digits(machine, n);
+        Self { digits: fib_u128(n).map_or_else(doubling, |word| word.to_string()) }
+    }
+
     /// Digits that somebody else computed; `None` if they are not those of F(n).
     ///
     /// It takes a small part of the time of [`exact`]: it compares the length, and a residue that

@@ -5,7 +5,7 @@
 //! | the question | the function | time |
 //! |---|---|---|
 //! | which number is F(n)? (n ≤ 93, n ≤ 186) | [`fib`], [`fib_u128`] | a lookup, also in `const` |
-//! | which number is F(n), for any n? | [`exact`] | fast doubling and a conversion to decimal |
+//! | which number is F(n), for any n? | [`exact`], `par_exact` | fast doubling, in decimal |
 //! | are these digits F(n)? | [`Decimal::verified`], [`decimal_len`] | a few ms for 10⁶ digits |
 //! | how long does the CPU need for it? | [`recursive`], [`cost`] | 2·F(n)−1 calls, each one made |
 //!
@@ -27,16 +27,35 @@
 //! # }
 //! ```
 
-#![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "std"), no_std)]
 
+extern crate alloc;
+
+#[forbid(unsafe_code)]
 mod check;
+#[forbid(unsafe_code)]
 mod decimal;
+#[forbid(unsafe_code)]
+mod digits;
+#[forbid(unsafe_code)]
 mod doubling;
+#[forbid(unsafe_code)]
+mod machine;
+#[forbid(unsafe_code)]
+mod ntt;
+#[forbid(unsafe_code)]
 mod recursion;
+#[forbid(unsafe_code)]
 mod recursive;
+mod simd;
+#[forbid(unsafe_code)]
 mod table;
+#[forbid(unsafe_code)]
+mod words;
 
 pub use check::decimal_len;
+#[cfg(feature = "rayon")]
+pub use decimal::par_exact;
 pub use decimal::{Decimal, exact};
 pub use recursion::Recursion;
 pub use recursive::{MAX_N_RECURSIVE, cost, recursive};

@@ -5,7 +5,8 @@
 //! call. It is the depth-first walk of a tree with an explicit stack (Knuth, *The Art of Computer
 //! Programming*, vol. 1, 2.3.1), whose lower levels run as fast as the recursion itself.
 
-use std::cmp::Reverse;
+use alloc::{vec, vec::Vec};
+use core::cmp::Reverse;
 
 use crate::{cost, recursive};
 

@@ -37,6 +37,8 @@ fn format(sh: &Shell) -> Result<()> {
 
 fn lint(sh: &Shell) -> Result<()> {
     cmd!(sh, "cargo clippy --workspace --all-targets -- -D warnings").run()?;
+    let alone = ["--package", "fib-core", "--no-default-features", "--lib"];
+    cmd!(sh, "cargo clippy {alone...} -- -D warnings").run()?;
     let models = ["--package", "fib-server", "--features", "model", "--lib", "--tests"];
     Ok(cmd!(sh, "cargo clippy {models...} -- -D warnings").run()?)
 }

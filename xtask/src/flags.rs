@@ -34,6 +34,8 @@ pub(crate) enum Task {
     Kernel(KernelArgs),
     /// Start a server, load it, stop it
     Load(LoadArgs),
+    /// Compare how long the decimal digits of large numbers take with GMP
+    Numbers(NumbersArgs),
     /// Try what no run shows: all orders of the threads, undefined behaviour, races, unknown input
     Prove,
     /// Hold every server to its promises for long, behind a network that does what networks do
@@ -141,6 +143,22 @@ pub(crate) struct KernelArgs {
 
     /// How often each program runs, in turn
     #[arg(long, value_name = "N", default_value_t = 9)]
+    pub(crate) repetitions: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NumbersArgs {
+    /// The numbers to compute
+    #[arg(
+        short,
+        value_name = "N,...",
+        value_delimiter = ',',
+        default_value = "100,187,300,1000,3000,10000,30000,100000,1000000,10000000,100000000"
+    )]
+    pub(crate) n: Vec<u64>,
+
+    /// How often each program runs, in turn
+    #[arg(long, value_name = "N", default_value_t = 7)]
     pub(crate) repetitions: usize,
 }
 

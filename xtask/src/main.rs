@@ -10,6 +10,7 @@ mod flags;
 mod kernel;
 mod line_client;
 mod load;
+mod numbers;
 mod peers;
 mod prove;
 mod server;
@@ -50,6 +51,7 @@ fn run(flags: Flags) -> Result<()> {
         Task::Dist(args) => dist::run(&sh, &args),
         Task::Kernel(args) => kernel::run(&sh, &args),
         Task::Load(args) => load::run(&sh, &args),
+        Task::Numbers(args) => numbers::run(&sh, &args),
         Task::Prove => prove::run(&sh),
         Task::Soak(args) => soak::run(&sh, &args),
     }

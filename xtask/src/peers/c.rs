@@ -36,6 +36,6 @@ pub(crate) fn compile_c(sh: &Shell, source: &str, name: &str, flags: &[&str]) ->
     let program = compiled(name);
     sh.create_dir(compiled(""))?;
     let source = folder().join("c").join(source);
-    cmd!(sh, "cc -O3 {flags...} -o {program} {source}").quiet().run()?;
+    cmd!(sh, "cc -O3 -o {program} {source} {flags...}").quiet().run()?;
     Ok(program)
 }
