@@ -4,7 +4,7 @@ use crate::simd::{Processor, Task};
 
 /// How many rows are worth another thread.
 #[cfg(feature = "rayon")]
-const SHARE_LEN: usize = 4096;
+const SHARE_LEN: usize = 512;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Machine {

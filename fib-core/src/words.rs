@@ -100,10 +100,10 @@ pub(crate) const fn twice_sign(k_is_odd: bool) -> i64 {
     if k_is_odd { -2 } else { 2 }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "digits of the base are")]
 fn words(number: u128) -> [u64; 3] {
-    let base = u128::from(BASE);
-    [number, number / base, number / base / base].map(|it| (it % base) as u64)
+    let (rest, first) = divide(number);
+    let (rest, second) = divide(rest);
+    [first, second, divide(rest).1]
 }
 
 /// Of each word of two numbers a sum of a few multiples, with what they carry to the next, and with

@@ -10,7 +10,7 @@ use std::{
 
 use rustix::process::Signal;
 
-use crate::support::{Client, Process, Server, Way, strike, wait_until};
+use crate::support::{Client, ENDLESS, ENDLESS_FLAGS, Process, Server, Way, strike, wait_until};
 
 const WAY: Way = Way::new("thread-per-connection", "processes");
 
@@ -45,9 +45,9 @@ fn a_child_that_is_lost_costs_nobody_an_answer() {
     for blow in BLOWS {
         let server = start(2, &["--algorithm", "recursive"]);
         let mut client = server.connect();
-        client.send("38\n");
+        client.send("44\n");
         strike(busy_child(&server), blow);
-        assert_eq!(client.line(), "39088169", "after {blow:?}");
+        assert_eq!(client.line(), "701408733", "after {blow:?}");
         let ended = server.stop();
         assert_eq!((ended.count("ok"), ended.count("err")), (1, 0));
         assert_eq!(ended.log.matches("a child process is lost").count(), 1, "{}", ended.log);
@@ -94,7 +94,7 @@ fn a_hundred_children_are_replaced_and_leave_nothing_behind() {
 fn children_end_with_a_server_that_is_killed() {
     for (flags, request) in [
         (&["--algorithm", "recursive", "--max-n", "60"][..], "60\n"),
-        (&["--algorithm", "doubling", "--max-n", "100000000"], "100000000\n"),
+        (&ENDLESS_FLAGS, ENDLESS),
         (&[], ""),
     ] {
         let server = start(2, flags);
@@ -130,14 +130,14 @@ fn children_live_as_long_as_the_drain_needs_them() {
         wait_until("it is nice", || Process::find(child.pid).unwrap().nice == nicer.min(19));
     }
     let mut client = server.connect();
-    client.send("38\n30\n");
+    client.send("44\n30\n");
     busy_child(&server);
     for child in children {
         strike(child.pid, Signal::TERM);
         strike(child.pid, Signal::INT);
     }
     server.signal(Signal::TERM);
-    assert_eq!(client.rest(), "39088169\n832040\n");
+    assert_eq!(client.rest(), "701408733\n832040\n");
     let ended = server.wait();
     assert_eq!(ended.count("ok"), 2);
     assert!(!ended.log.contains("lost"), "{}", ended.log);

@@ -96,13 +96,14 @@ fn who_is_not_allowed_any_more_stays() {
 #[test]
 fn the_last_drain_timeout_counts() {
     let file = ConfigFile::new("drain-timeout = \"1h\"\n");
-    let server = Server::start("tokio-tasks", &["--config", file.path()]);
+    let flags = ["--algorithm", "recursive", "--config", file.path()];
+    let server = Server::start("tokio-tasks", &flags);
     let mut client = server.connect();
     client.ask("1");
-    file.write("drain-timeout = \"100ms\"\nmax-n = 20000000\n");
+    file.write("drain-timeout = \"100ms\"\nmax-n = 60\n");
     reload(&server, RELOADED);
     let mut slow = server.connect();
-    slow.send("20000000\n");
+    slow.send("60\n");
     assert!(slow.hears_nothing(), "it is being computed");
     server.signal(Signal::TERM);
     let ended = server.wait();
@@ -119,10 +120,14 @@ fn a_child_that_is_replaced_serves_as_the_others() {
     file.write("max-n = 30\n");
     reload(&server, RELOADED);
     file.write("this is no file\n");
-    for victim in server.child_pids() {
+    let victims = server.child_pids();
+    for &victim in &victims {
         strike(victim, Signal::KILL);
     }
-    wait_until("others serve", || server.child_pids().len() == 2);
+    wait_until("others serve", || {
+        let children = server.child_pids();
+        children.len() == 2 && children.is_disjoint(&victims)
+    });
     for _ in 0..5 {
         assert!(server.connect().ask("31").contains("from 0 to 30,"));
     }

@@ -576,6 +576,10 @@ fn socket_from(address: Ipv4Addr, server: SocketAddr) -> TcpStream {
     socket.into()
 }
 
+/// A product of large numbers, which nothing can interrupt for seconds, and the flags for it.
+pub(crate) const ENDLESS: &str = "1000000000\n";
+pub(crate) const ENDLESS_FLAGS: [&str; 4] = ["--max-n", "1000000000", "--max-output", "1000000000"];
+
 /// A client, with nothing between the test and the bytes.
 pub(crate) struct Client {
     socket: BufReader<Wire>,

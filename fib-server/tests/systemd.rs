@@ -20,7 +20,10 @@ use rustix::process::Signal;
 use crate::{
     certificates::Certificates,
     config_file::ConfigFile,
-    support::{PATIENCE, Server, Way, all_strategies, for_each_way, skip, wait_until},
+    support::{
+        ENDLESS, ENDLESS_FLAGS, PATIENCE, Server, Way, all_strategies, for_each_way, skip,
+        wait_until,
+    },
     watched::{free_address, get, status},
 };
 
@@ -183,12 +186,12 @@ fn a_server_over_tls_asks_itself_too() {
 #[test]
 fn a_server_that_is_stuck_is_not_fed() {
     let manager = Manager::new();
-    let flags = ["--strategy", "coroutines", "--compute", "inline", "--max-n", "20000000"];
-    let server = manager.start(&flags);
+    let flags = ["--strategy", "coroutines", "--compute", "inline"];
+    let server = manager.start(&[&flags[..], &ENDLESS_FLAGS].concat());
     manager.hear_ready();
     manager.hear_life(1);
     let mut client = server.connect();
-    client.send("20000000\n");
+    client.send(ENDLESS);
     client.half_close();
     let told = || server.times_logged("does not answer itself");
     wait_until("it is stuck", || told() >= 1);
@@ -204,11 +207,11 @@ fn a_server_that_is_stuck_is_not_fed() {
 fn a_server_that_computes_is_fed() {
     for (strategy, compute) in [("coroutines", "pool"), ("prefork", "processes")] {
         let manager = Manager::new();
-        let flags = ["--strategy", strategy, "--compute", compute, "--max-n", "100000000"];
-        let server = manager.start(&flags);
+        let flags = ["--strategy", strategy, "--compute", compute];
+        let server = manager.start(&[&flags[..], &ENDLESS_FLAGS].concat());
         manager.hear_ready();
         let mut client = server.connect();
-        client.send("100000000\n");
+        client.send(ENDLESS);
         manager.hear_life(5);
         assert!(client.hears_nothing(), "it is being computed");
         assert_eq!(server.times_logged("does not answer itself"), 0);

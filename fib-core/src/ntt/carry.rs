@@ -88,6 +88,8 @@ fn carry_through(limb: &mut u32, number: u64) -> u64 {
     number / BASE
 }
 
+/// Two chains of carries at once, of the first half and of the second: each carry waits for the
+/// one before, and a processor has time for another chain meanwhile.
 struct Write<'a> {
     residues: Residues<'a>,
     limbs: &'a mut [Row],
@@ -99,21 +101,61 @@ impl Task for Write<'_> {
 
     #[inline(always)]
     fn run(self, simd: impl Simd) -> u64 {
-        let Self { residues: Residues { rows: [r1, r2, r3], factors, offset }, limbs, mut carry } =
-            self;
-        let garner = Garner::new(simd, factors, offset);
-        // The third digits, behind the last of the row before: they count for the next place, too.
-        let mut thirds = [0; 2 * ROW];
-        let (mut even, mut odd) = ([0; ROW / 2], [0; ROW / 2]);
-        for (((r1, r2), r3), limbs) in r1.iter().zip(r2).zip(r3).zip(limbs) {
-            let digits = garner.digits([r1, r2, r3].map(|it| simd.load(&it.0)));
-            garner.sum_up(digits, &mut thirds, &mut even, &mut odd);
-            for (pair, limbs) in limbs.0.as_chunks_mut::<2>().0.iter_mut().enumerate() {
-                carry = carry_through(&mut limbs[0], even[pair] + carry);
-                carry = carry_through(&mut limbs[1], odd[pair] + carry);
+        let Self { residues, limbs, carry } = self;
+        let garner = Garner::new(simd, residues.factors, residues.offset);
+        let half = limbs.len() / 2;
+        let (first, second) = limbs.split_at_mut(half);
+        let (mut low, mut high) = (Chain::new(carry), Chain::new(0));
+        for (at, (first, second)) in first.iter_mut().zip(&mut *second).enumerate() {
+            low.sum_up(&garner, residues.rows, at);
+            high.sum_up(&garner, residues.rows, half + at);
+            for pair in 0..ROW / 2 {
+                low.carry_through(first, pair);
+                high.carry_through(second, pair);
             }
         }
-        carry + u64::from(thirds[2 * ROW - 1]) * u64::from(P1_P2[1])
+        if let Some(last) = second.get_mut(half) {
+            high.sum_up(&garner, residues.rows, 2 * half);
+            (0..ROW / 2).for_each(|pair| high.carry_through(last, pair));
+        }
+        high.end() + add(second, low.end())
+    }
+}
+
+/// A chain of carries.
+struct Chain {
+    /// The third digits, behind the last of the row before: they count for the next place, too.
+    thirds: [u32; 2 * ROW],
+    /// What counts for each place of a row.
+    even: [u64; ROW / 2],
+    odd: [u64; ROW / 2],
+    carry: u64,
+}
+
+impl Chain {
+    #[inline(always)]
+    fn new(carry: u64) -> Self {
+        Self { thirds: [0; 2 * ROW], even: [0; ROW / 2], odd: [0; ROW / 2], carry }
+    }
+
+    #[inline(always)]
+    fn sum_up<S: Simd>(&mut self, garner: &Garner<S>, residues: [&[Row]; 3], row: usize) {
+        let Self { thirds, even, odd, .. } = self;
+        let digits = garner.digits(residues.map(|rows| garner.simd.load(&rows[row].0)));
+        garner.sum_up(digits, thirds, even, odd);
+    }
+
+    #[inline(always)]
+    fn carry_through(&mut self, limbs: &mut Row, pair: usize) {
+        let Self { even, odd, carry, .. } = self;
+        *carry = carry_through(&mut limbs.0[2 * pair], even[pair] + *carry);
+        *carry = carry_through(&mut limbs.0[2 * pair + 1], odd[pair] + *carry);
+    }
+
+    /// What is left for the places after the last.
+    #[inline(always)]
+    fn end(self) -> u64 {
+        self.carry + u64::from(self.thirds[2 * ROW - 1]) * u64::from(P1_P2[1])
     }
 }
 

@@ -22,10 +22,12 @@ pub(super) struct Prime {
     inverse: u32,
     /// A number whose power of 2^[`TWO_ADICITY`] is the first that is 1.
     root: u32,
+    /// 2³².
+    radix: Factor,
 }
 
 /// A factor c with ⌊2³²·c/p⌋, by which the product's quotient is known but for one (V. Shoup).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Factor {
     value: u32,
     quotient: u32,
@@ -41,7 +43,8 @@ impl Prime {
             inverse = inverse.wrapping_mul(2_u32.wrapping_sub(p.wrapping_mul(inverse)));
             bits *= 2;
         }
-        let mut prime = Self { p, inverse, root: 1 };
+        let mut prime = Self { p, inverse, root: 1, radix: Factor { value: 0, quotient: 0 } };
+        prime.radix = prime.factor(((1 << 32) % p as u64) as u32);
         let mut candidate = 2;
         // Half of all numbers are no squares, and lead to such a root.
         while prime.pow(prime.root, 1 << (TWO_ADICITY - 1)) != p - 1 {
@@ -85,6 +88,21 @@ impl Prime {
     /// Of a number below p.
     pub(super) const fn factor(self, value: u32) -> Factor {
         Factor { value, quotient: (((value as u64) << 32) / self.p as u64) as u32 }
+    }
+
+    /// The product of two factors, without a division: ⌊2³²·c/p⌋·p is 2³²·c less its rest, and
+    /// modulo 2³² that is the negative rest.
+    pub(super) const fn mul_factors(self, a: Factor, b: Factor) -> Factor {
+        let value = self.scale(a.value, b);
+        let rest = self.scale(value, self.radix);
+        Factor { value, quotient: rest.wrapping_mul(self.inverse).wrapping_neg() }
+    }
+
+    /// Any number times a factor.
+    const fn scale(self, a: u32, by: Factor) -> u32 {
+        let quotient = ((a as u64 * by.quotient as u64) >> 32) as u32;
+        let below_2p = a.wrapping_mul(by.value).wrapping_sub(quotient.wrapping_mul(self.p));
+        if below_2p < self.p { below_2p } else { below_2p - self.p }
     }
 }
 
@@ -193,7 +211,9 @@ mod tests {
             assert_eq!(prime.pow(prime.root(5), 16), p - 1);
             assert_eq!(prime.mul(prime.invert(12_345), 12_345), 1);
             let factor = prime.factor(12_345);
-            assert_eq!(factor.negate(prime).quotient, prime.factor(p - 12_345).quotient);
+            assert_eq!(factor.negate(prime), prime.factor(p - 12_345));
+            let product = prime.factor(prime.mul(12_345, p - 2));
+            assert_eq!(prime.mul_factors(factor, prime.factor(p - 2)), product);
         }
         assert!(PRIMES.is_sorted_by_key(|it| it.p));
     }

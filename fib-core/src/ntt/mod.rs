@@ -64,7 +64,11 @@ impl Doubler {
             tree: Tree::new(prime, size.leaves()),
             transforms: [(); 2].map(|()| Vec::with_capacity(size.len())),
         };
-        let moduli = PRIMES.map(new);
+        let [p1, p2, p3] = PRIMES;
+        let rows = size.len();
+        let (m1, (m2, m3)) =
+            machine.join(rows, || new(p1), || machine.join(rows, || new(p2), || new(p3)));
+        let moduli = [m1, m2, m3];
         Self { machine, moduli }
     }
 
@@ -163,18 +167,19 @@ impl Modulo {
 /// The transform of a number.
 fn forward(machine: Machine, tree: &Tree, size: Size, limbs: &[Row], rows: &mut Vec<Row>) {
     let Size { main, levels, extra } = size;
-    rows.clear();
-    rows.extend_from_slice(limbs);
+    // All of them are written.
     rows.resize(size.len(), Row::default());
     let (low, high) = rows.split_at_mut(main);
     if extra == 0 {
-        return tree.forward(machine, low, 0);
+        return tree.forward_limbs(machine, limbs, low);
     }
-    tree.fold(machine, limbs, high, levels);
     machine.join(
         size.len(),
-        || tree.forward(machine, low, 0),
-        || tree.forward(machine, high, 1 << levels),
+        || tree.forward_limbs(machine, limbs, low),
+        || {
+            tree.fold(machine, limbs, high, levels);
+            tree.forward(machine, high, 1 << levels);
+        },
     );
 }
 

@@ -26,7 +26,6 @@ const BLOCK_LEN: usize = 256;
 pub(super) struct Tree {
     pub(super) prime: Prime,
     roots: Vec<Factor>,
-    minus_one: Factor,
 }
 
 impl Tree {
@@ -37,15 +36,15 @@ impl Tree {
         let mut order = 2;
         while roots.len() < leaves / 2 {
             // The r of the first node of a level, whose other nodes have it times those before.
-            let first = prime.root(order);
+            let first = prime.factor(prime.root(order));
             roots.extend_from_within(..);
             let len = roots.len();
             for root in &mut roots[len / 2..] {
-                *root = prime.factor(prime.mul(root.value(), first));
+                *root = prime.mul_factors(*root, first);
             }
             order += 1;
         }
-        Self { prime, roots, minus_one: prime.factor(prime.p - 1) }
+        Self { prime, roots }
     }
 
     /// By what a node splits.
@@ -53,14 +52,11 @@ impl Tree {
         self.roots[node]
     }
 
-    /// The negative inverse of that.
-    fn inverse_root(&self, node: usize) -> Factor {
+    /// The negative inverse of that; `None` for −1, which is that of the first node.
+    fn inverse_root(&self, node: usize) -> Option<Factor> {
         // The roots of a level are those of −1 and all have an inverse among them: the level,
         // backwards, has the negative inverses.
-        match node.checked_ilog2() {
-            None => self.minus_one,
-            Some(level) => self.roots[(3 << level) - 1 - node],
-        }
+        node.checked_ilog2().map(|level| self.roots[(3 << level) - 1 - node])
     }
 
     /// The root r of which a leaf has the rest modulo y − r.
@@ -76,6 +72,18 @@ impl Tree {
         if rows.len() > BLOCK_LEN {
             each_part(machine, rows, node, &|part, node| self.forward(machine, part, node));
         }
+    }
+
+    /// The transform of limbs, which are no more than three quarters of the rows; those behind
+    /// them are zero. To below 4p.
+    pub(super) fn forward_limbs(&self, machine: Machine, limbs: &[Row], rows: &mut [Row]) {
+        if rows.len() < 4 {
+            rows.fill(Row::default());
+            rows[..limbs.len()].copy_from_slice(limbs);
+            return self.forward(machine, rows, 0);
+        }
+        machine.run(Begin { tree: self, limbs, rows: &mut *rows });
+        each_part(machine, rows, 0, &|part, node| self.forward(machine, part, node));
     }
 
     /// The same backwards, and times the number of rows. From below 2p to below 2p.
@@ -102,6 +110,58 @@ impl Tree {
     /// because y^N is −1 there: so the first one folded, less the other, is twice c₁.
     pub(super) fn unfold(&self, machine: Machine, rows: &mut [Row], rest: &mut [Row], levels: u32) {
         machine.run(Unfold { tree: self, rows, rest, levels });
+    }
+}
+
+/// The first levels of a transform of limbs, whose nodes split by 1, 1 and i.
+struct Begin<'a> {
+    tree: &'a Tree,
+    limbs: &'a [Row],
+    rows: &'a mut [Row],
+}
+
+impl Task for Begin<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self, simd: impl Simd) {
+        let Self { tree, limbs, rows } = self;
+        let field = Field::new(simd, tree.prime);
+        let (parts, len) = (parts(rows.len()), rows.len());
+        let (low, high) = rows.split_at_mut(len / 2);
+        if parts == 2 {
+            for (at, (low, high)) in low.iter_mut().zip(high).enumerate() {
+                let [x, y] = [at, at + len / 2].map(|at| load_or_zero(simd, limbs, at));
+                simd.store(field.add(x, y), &mut low.0);
+                simd.store(field.sub(x, y), &mut high.0);
+            }
+            return;
+        }
+        let root = field.splat(tree.root(1));
+        for (at, quarters) in quarters(low, high).enumerate() {
+            let places = [at, at + len / 4, at + len / 2];
+            let [w, x, y] = places.map(|at| load_or_zero(simd, limbs, at));
+            // There is no fourth.
+            let (sum, difference) = (field.halve(field.add(w, y)), field.halve(field.sub(w, y)));
+            let turned = field.scale(x, root);
+            let lanes = [
+                field.add(sum, x),
+                field.sub(sum, x),
+                field.add(difference, turned),
+                field.sub(difference, turned),
+            ];
+            for (row, lanes) in quarters.into_iter().zip(lanes) {
+                simd.store(lanes, &mut row.0);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn load_or_zero<S: Simd>(simd: S, rows: &[Row], at: usize) -> S::Lanes {
+    match rows.get(at) {
+        Some(row) => simd.load(&row.0),
+        None => simd.splat(0),
     }
 }
 
@@ -180,11 +240,10 @@ impl<S: Simd> Powers<S> {
     #[inline(always)]
     fn fold(&self, rows: &[Row], at: usize, len: usize) -> S::Lanes {
         let simd = self.field.simd;
-        let load = |at: usize| rows.get(at).map(|row| simd.load(&row.0));
-        let Some(mut sum) = load(at) else { return simd.splat(0) };
+        let mut sum = load_or_zero(simd, rows, at);
         for part in 1..self.len {
-            let Some(row) = load(at + part * len) else { break };
-            let scaled = self.field.scale(row, self.factors[part]);
+            let Some(row) = rows.get(at + part * len) else { break };
+            let scaled = self.field.scale(simd.load(&row.0), self.factors[part]);
             sum = self.field.add(self.field.halve(sum), scaled);
         }
         sum
@@ -315,7 +374,7 @@ impl<S: Simd> Butterflies<'_, S> {
     #[inline(always)]
     fn inverse(&self, rows: &mut [Row], node: usize) {
         let simd = self.field.simd;
-        let root = |node| self.field.splat(self.tree.inverse_root(node));
+        let root = |node| self.tree.inverse_root(node).map(|root| self.field.splat(root));
         let (low, high) = rows.split_at_mut(rows.len() / 2);
         if parts(low.len() * 2) == 2 {
             let root = root(node);
@@ -346,10 +405,14 @@ impl<S: Simd> Butterflies<'_, S> {
         (self.field.add(x, y), self.field.sub(x, y))
     }
 
-    /// x + y and (x − y)/r, of which −1/r is given. From below 2p to below 2p.
+    /// x + y and (x − y)/r, of which −1/r is given if it is not −1. From below 2p to below 2p.
     #[inline(always)]
-    fn merge(&self, x: S::Lanes, y: S::Lanes, root: Factors<S>) -> (S::Lanes, S::Lanes) {
-        let (sum, difference) = (self.field.add(x, y), self.field.sub(y, x));
-        (self.field.halve(sum), self.field.scale(difference, root))
+    fn merge(&self, x: S::Lanes, y: S::Lanes, root: Option<Factors<S>>) -> (S::Lanes, S::Lanes) {
+        let field = self.field;
+        let difference = match root {
+            Some(root) => field.scale(field.sub(y, x), root),
+            None => field.halve(field.sub(x, y)),
+        };
+        (field.halve(field.add(x, y)), difference)
     }
 }

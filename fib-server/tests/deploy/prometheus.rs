@@ -142,7 +142,7 @@ fn load(place: &Place) -> (Arc<Progress>, JoinHandle<()>) {
     let plan = Plan {
         connections: NonZero::new(2).unwrap(),
         pace: Pace::Closed { think: Duration::from_millis(10) },
-        mix: "1=1,22=1".parse::<Mix>().unwrap(),
+        mix: "1=1,30=1".parse::<Mix>().unwrap(),
         until: Until::Elapsed(Duration::from_mins(2)),
         reconnect: Reconnect::Every(NonZero::new(20).unwrap()),
         ..Plan::new(place.address(11, Port::Clients).parse().unwrap())

@@ -201,8 +201,14 @@ fn kill_before_it_accepts(server: Server) -> Vec<Client> {
 
 fn stop(process: i32) {
     strike(process, Signal::STOP);
-    let has_stopped = || Process::find(process).is_none_or(|it| "TZ".contains(it.state));
-    wait_until("it has stopped", has_stopped);
+    wait_until("all of its threads have stopped", || {
+        let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { return true };
+        let files = threads.flatten().map(|it| fs::read_to_string(it.path().join("stat")));
+        // The state follows the name, which is in brackets.
+        let mut each_state =
+            files.flatten().filter_map(|stat| stat.rsplit(") ").next()?.chars().next());
+        each_state.all(|state| "TZ".contains(state))
+    });
 }
 
 /// Asks in one connection after the other. Who was connected to a server that was killed may have
