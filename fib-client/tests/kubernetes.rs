@@ -26,7 +26,7 @@ fn the_pods_reports_add_up() {
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
     let server = honest();
-    let start = humantime::format_rfc3339(SystemTime::now() + Duration::from_millis(500));
+    let start = humantime::format_rfc3339(SystemTime::now() + Duration::from_secs(2));
     let pods = job["spec"]["completions"].as_u64().unwrap();
     assert_eq!(job["spec"]["parallelism"], pods, "they cannot begin together");
     let log = |index| folder.join(format!("{index}.log"));
