@@ -2,10 +2,7 @@
 
 use alloc::{string::String, vec::Vec};
 
-use crate::{machine::Machine, simd::Row};
-
-/// The base of a limb.
-const BASE: u64 = 1_000_000_000;
+use crate::{machine::Machine, ntt::BASE, simd::Row};
 
 /// How many digits a limb has.
 pub(crate) const LIMB_DIGITS: usize = 9;
@@ -17,9 +14,14 @@ type LimbDigits = [u8; LIMB_DIGITS];
 const PART_LEN: usize = 1024;
 
 /// The digits of a number by its words in base 10¹⁸, the least significant first.
-#[expect(clippy::cast_possible_truncation, reason = "digits of the base are")]
 pub(crate) fn of_words(machine: Machine, words: &[u64]) -> String {
-    of(machine, words, |word| [word % BASE, word / BASE].map(|limb| limb as u32))
+    of(machine, words, |word| limbs(*word))
+}
+
+/// Both limbs of a word.
+#[expect(clippy::cast_possible_truncation, reason = "digits of the base are")]
+pub(crate) fn limbs(word: u64) -> [u32; 2] {
+    [word % BASE, word / BASE].map(|limb| limb as u32)
 }
 
 /// The digits of a number by its limbs in base 10⁹, the least significant first.

@@ -72,14 +72,8 @@ fn steps_above_table(n: u64) -> u32 {
     (0..u64::BITS).find(|&steps| n >> steps <= MAX_N_U128).unwrap_or(u64::BITS)
 }
 
-/// Two limbs of each word.
-#[expect(clippy::cast_possible_truncation, reason = "digits of the base are")]
-fn limbs(words: &[u64]) -> impl Iterator<Item = u32> {
-    words.iter().flat_map(|word| [(word % ntt::BASE) as u32, (word / ntt::BASE) as u32])
-}
-
 fn rows(words: &[u64]) -> Vec<Row> {
-    let limbs: Vec<u32> = limbs(words).collect();
+    let limbs: Vec<u32> = words.iter().copied().flat_map(digits::limbs).collect();
     let row = |limbs: &[u32]| {
         let mut row = Row::default();
         row.0[..limbs.len()].copy_from_slice(limbs);

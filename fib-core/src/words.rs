@@ -82,7 +82,7 @@ impl<'a> Pair<'a> {
         let result = &mut result[..2 * len + 2];
         product(a, b, result);
         if odd {
-            // It does not end in zeros only: what is less is no borrow.
+            // No number of this size ends in 18 digits that are 0, 1, −1 or −2: nothing is carried.
             result[0] = result[0].strict_add_signed(twice_sign(k_is_odd));
         }
         result

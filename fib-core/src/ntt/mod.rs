@@ -12,6 +12,7 @@
 
 mod carry;
 mod field;
+mod fold;
 mod pointwise;
 mod size;
 mod transform;
